@@ -1,0 +1,3 @@
+"""Types of the compiled numerics; checked against the binary by mypy.stubtest."""
+
+__version__: str

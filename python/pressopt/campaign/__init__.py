@@ -1,0 +1,1 @@
+"""Experiment files, events, lifecycle, replay and the one loop."""

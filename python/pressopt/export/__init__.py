@@ -1,0 +1,1 @@
+"""What leaves the program: protocol file, operator's sheet, pictures."""

@@ -1,0 +1,1 @@
+"""Impedance spectra: read, judged, fitted, and the ports of whatever measures them."""

@@ -1,0 +1,1 @@
+"""Materials catalogue: every value with unit, source and confidence."""

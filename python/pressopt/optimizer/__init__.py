@@ -1,0 +1,1 @@
+"""Design space, objectives, the Gaussian-process model over physics, and the recommender."""

@@ -1,0 +1,1 @@
+"""The journal in SQLite; raw curves and spectra by digest."""

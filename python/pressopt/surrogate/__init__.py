@@ -1,0 +1,1 @@
+"""From cell and protocols to predicted interface quality: the face of the Rust physics."""

@@ -1,0 +1,1 @@
+//! Equivalent circuits of impedance spectra.

@@ -1,0 +1,1 @@
+//! Powder under pressure: relative density.

@@ -1,0 +1,1 @@
+//! Rough surfaces under load.

@@ -1,0 +1,1 @@
+//! Power-law creep of the soft metal into voids.

@@ -1,0 +1,1 @@
+//! Cracks, shorts and extrusion as hazards.

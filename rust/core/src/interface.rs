@@ -1,0 +1,1 @@
+//! From contact to resistance, uniformity and critical current.

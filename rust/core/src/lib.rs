@@ -1,0 +1,14 @@
+//! Numerics of pressed solid-state interfaces and of the search for their best protocol.
+//!
+//! One module per phenomenon, each with its symbols and sources at its head and usable alone.
+//! Nothing here knows Python: `rust/py` is the only door to it.
+
+pub mod acquisition;
+pub mod circuit;
+pub mod compaction;
+pub mod contact;
+pub mod creep;
+pub mod failure;
+pub mod gp;
+pub mod interface;
+pub mod protocol;

@@ -1,0 +1,1 @@
+//! Staged pressing programmes, integrated through all phenomena.

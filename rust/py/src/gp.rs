@@ -1,0 +1,8 @@
+//! The face of `pressopt_core`: gp.
+
+use pyo3::prelude::*;
+
+/// Adds this file's functions to the module.
+pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+    Ok(())
+}
