@@ -49,7 +49,7 @@ class PressoptError(Exception):
     """Root of all errors that pressopt raises on purpose."""
 
 
-class _Violations(PressoptError, ValueError):
+class _ViolationsError(PressoptError, ValueError):
     """An error that carries every violation found, not only the first."""
 
     def __init__(self, violations: Sequence[Violation] | str, *, source: str = "") -> None:
@@ -74,7 +74,7 @@ class _Violations(PressoptError, ValueError):
         return head + ("\n  " if head else "\n").join(map(str, self.violations))
 
 
-class InputError(_Violations):
+class InputError(_ViolationsError):
     """What a person or a file gave is not usable."""
 
 
@@ -98,7 +98,7 @@ class SpectrumError(InputError):
     """A file or an array that is not an impedance spectrum."""
 
 
-class LimitError(_Violations):
+class LimitError(_ViolationsError):
     """A protocol asks more than press, die or pellet may bear."""
 
 

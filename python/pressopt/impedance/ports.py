@@ -32,9 +32,7 @@ class ImpedanceAnalyzer(Protocol):
 
     def identify(self) -> str: ...
 
-    def measure(
-        self, sweep: Sweep, *, on_point: Callable[[int, int], None] | None = None
-    ) -> ImpedanceSpectrum:
+    def measure(self, sweep: Sweep, *, on_point: Callable[[int, int], None] | None = None) -> ImpedanceSpectrum:
         """Measure one spectrum; ``on_point(done, planned)`` is called as points arrive."""
         ...
 

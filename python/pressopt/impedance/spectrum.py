@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,9 +38,7 @@ class Sweep:
                 Violation("low_hz, high_hz", f"{self.low_hz} to {self.high_hz} Hz is no band: 0 < low < high")
             )
         if not 1 <= self.points_per_decade <= 100:
-            wrong.append(
-                Violation("points_per_decade", f"{self.points_per_decade} is not allowed: give 1 to 100")
-            )
+            wrong.append(Violation("points_per_decade", f"{self.points_per_decade} is not allowed: give 1 to 100"))
         if not (np.isfinite(self.amplitude_mv) and 0 < self.amplitude_mv <= 1000):
             wrong.append(
                 Violation("amplitude_mv", f"{self.amplitude_mv} mV is not allowed: above 0, at most 1000")
@@ -52,7 +51,7 @@ class Sweep:
     @property
     def points(self) -> int:
         """Number of points, both ends included."""
-        return max(2, round(np.log10(self.high_hz / self.low_hz) * self.points_per_decade) + 1)
+        return max(2, round(math.log10(self.high_hz / self.low_hz) * self.points_per_decade) + 1)
 
     def frequencies_hz(self) -> Real:
         """Shape (points,), Hz, from high to low."""
@@ -110,4 +109,5 @@ class ImpedanceSpectrum:
     @property
     def good(self) -> npt.NDArray[np.bool_]:
         """Shape (n,): which points may be used."""
-        return self.flag == 0
+        good: npt.NDArray[np.bool_] = self.flag == 0
+        return good

@@ -68,9 +68,7 @@ class Cell:
     def __post_init__(self) -> None:
         wrong = []
         if len(self.layers) < 2:
-            wrong.append(
-                Violation("layers", f"{len(self.layers)} layers make no interface: give at least two")
-            )
+            wrong.append(Violation("layers", f"{len(self.layers)} layers make no interface: give at least two"))
         if not (math.isfinite(self.electrode_diameter_mm) and self.electrode_diameter_mm > 0):
             wrong.append(
                 Violation("electrode_diameter_mm", f"{self.electrode_diameter_mm} mm: give a positive number")

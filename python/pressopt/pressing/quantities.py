@@ -49,7 +49,7 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("critical_current_density_ma_cm2", "critical current density", "mA/cm²", "higher", True,
                  MeasuredBy.NONE),
         Quantity("cycle_life_cycles", "cycle life", "cycles", "higher", True, MeasuredBy.NONE),
-        Quantity("hot_spot_factor", "hot-spot factor (peak over mean current)", "", "lower", True, MeasuredBy.NONE),
+        Quantity("hot_spot_factor", "hot-spot factor", "", "lower", True, MeasuredBy.NONE),
         Quantity("relative_density", "relative density of the electrolyte", "", "higher", False, MeasuredBy.NONE),
         Quantity("short_probability", "probability of a short", "", "lower", False, MeasuredBy.NONE),
         Quantity("crack_probability", "probability of a crack", "", "lower", False, MeasuredBy.NONE),

@@ -1,0 +1,1 @@
+"""From an experiment to wired objects: the only place that knows both ends."""
