@@ -1,0 +1,66 @@
+"""Port: the append-only journal of one campaign, and the inbox for people's wishes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pressopt.campaign.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event as written down.
+
+    Attributes:
+        seq: Its number, from 1, without gaps.
+        at: Date and time of writing, ISO 8601 UTC.
+        actor: Who or what caused it.
+        event: The event.
+        digest: SHA-256 over the entry and the digest of the one before it: the chain that shows tampering.
+    """
+
+    seq: int
+    at: str
+    actor: str
+    event: Event
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asks of a running campaign, through its inbox: an event to be applied by the runner."""
+
+    number: int
+    actor: str
+    event: Event
+
+
+class Journal(Protocol):
+    """Every store keeps these promises.
+
+    - ``append`` returns only when events and blobs are on disk, all of them or none.
+    - Entries are never changed, deleted or reordered; ``seq`` has no gaps.
+    - One process writes; a second is refused with JournalLocked and the holder's name. Readers see whole entries.
+    - ``blob`` returns exactly the bytes that were given, or raises JournalUnreadable.
+    """
+
+    def append(self, *events: Event, actor: str, blobs: Sequence[bytes] = ()) -> None: ...
+
+    def entries(self, after: int = 0) -> Iterator[Entry]: ...
+
+    def blob(self, digest: str) -> bytes: ...
+
+    def take_wishes(self) -> list[Wish]:
+        """Return the wishes not yet taken, oldest first, and mark them taken."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def digest_of(data: bytes) -> str:
+    """Return the name under which a blob is stored: its SHA-256 in hex."""
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,197 @@
+"""State is a fold over the journal, and is built in no other way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pressopt.campaign import events as e
+from pressopt.campaign.journal import Entry
+from pressopt.campaign.lifecycle import (
+    ASKING,
+    ENDED,
+    CampaignPhase,
+    Phase,
+    PressPhase,
+    next_campaign_phase,
+    next_phase,
+    on_press,
+)
+from pressopt.errors import LifecycleError
+from pressopt.optimizer.observation import Measurement, Observation
+
+
+@dataclass(frozen=True, slots=True)
+class TrialState:
+    """One trial as the journal tells it."""
+
+    number: int
+    phase: Phase = Phase.NEW
+    settings: Mapping[str, float | int | str] = field(default_factory=dict)
+    reason: str = ""
+    predicted: e.Intervals = field(default_factory=dict)
+    feasibility: float = 1.0
+    press: str = ""
+    record: str = ""
+    achieved: Mapping[str, float] = field(default_factory=dict)
+    held_mpa: float | None = None
+    held_c: float | None = None
+    deviations: tuple[str, ...] = ()
+    measurements: tuple[e.SpectrumRecorded, ...] = ()
+    outcomes: e.Outcomes = field(default_factory=dict)
+    failures: tuple[str, ...] = ()
+    blameless: tuple[str, ...] = ()
+    verdict: str = ""
+    reasons: tuple[str, ...] = ()
+    analysis: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    pressings: int = 0
+
+    def observation(self) -> Observation:
+        """Return this finished trial as the optimizer sees it."""
+        return Observation(
+            trial=self.number,
+            settings=self.settings,
+            achieved=self.achieved,
+            outcomes={name: Measurement(value, sd) for name, (value, sd) in self.outcomes.items()},
+            failures=frozenset(self.failures),
+            blameless=frozenset(self.blameless),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignState:
+    """A whole campaign as the journal tells it."""
+
+    phase: CampaignPhase = CampaignPhase.NEW
+    opened: e.CampaignOpened | None = None
+    trials: Mapping[int, TrialState] = field(default_factory=dict)
+    presses: Mapping[str, PressPhase] = field(default_factory=dict)
+    safe_reason: Mapping[str, str] = field(default_factory=dict)
+    closed: e.CampaignClosed | None = None
+    last_seq: int = 0
+    digest: str = ""
+
+    @property
+    def done(self) -> list[TrialState]:
+        """Trials that ended with an observation, in order."""
+        return [trial for trial in self.trials.values() if trial.phase is Phase.DONE]
+
+    @property
+    def in_flight(self) -> list[TrialState]:
+        """Trials that have begun and not ended, in order."""
+        return [trial for trial in self.trials.values() if trial.phase not in ENDED]
+
+    @property
+    def asking(self) -> list[TrialState]:
+        """Trials of which a person must say what was found."""
+        return [trial for trial in self.trials.values() if trial.phase in ASKING]
+
+    def observations(self) -> list[Observation]:
+        """What the optimizer learns from, in order."""
+        return [trial.observation() for trial in self.done]
+
+    def trial(self, number: int) -> TrialState:
+        """Return trial ``number``, or raise LifecycleError naming those that exist."""
+        if number not in self.trials:
+            known = f"1 to {max(self.trials)}" if self.trials else "none yet"
+            raise LifecycleError(f"there is no trial {number}: the campaign has {known}")
+        return self.trials[number]
+
+
+def _apply_trial(trial: TrialState, event: e.TrialEvent) -> TrialState:
+    trial = replace(trial, phase=next_phase(trial.phase, event))
+    match event:
+        case e.Proposed():
+            return replace(
+                trial,
+                settings=event.settings,
+                reason=event.reason,
+                predicted=event.predicted,
+                feasibility=event.feasibility,
+            )
+        case e.TrialRejected():
+            return replace(trial, note=event.reason)
+        case e.PressingStarted():
+            return replace(trial, press=event.press, pressings=trial.pressings + 1)
+        case e.PressingFinished():
+            return replace(
+                trial,
+                record=event.record,
+                achieved=event.achieved,
+                held_mpa=event.held_mpa,
+                held_c=event.held_c,
+                deviations=event.deviations,
+            )
+        case e.Faulted():
+            return replace(trial, note=event.reason, record=event.record or trial.record)
+        case e.Interrupted():
+            return replace(trial, note=event.reason)
+        case e.SpectrumRecorded():
+            return replace(trial, measurements=(*trial.measurements, event))
+        case e.Measured():
+            return replace(
+                trial,
+                outcomes=event.outcomes,
+                failures=event.failures,
+                blameless=event.blameless,
+                verdict=event.verdict,
+                reasons=event.reasons,
+                analysis=event.analysis,
+            )
+        case e.Resolved():
+            return replace(
+                trial,
+                note=event.note or trial.note,
+                achieved={**trial.achieved, **event.achieved},
+                outcomes=event.outcomes or trial.outcomes,
+                verdict="reported by a person" if event.outcomes else trial.verdict,
+            )
+        case _:
+            return trial
+
+
+def apply(state: CampaignState, entry: Entry) -> CampaignState:
+    """Return the state after one more entry; raise LifecycleError where the tables do not allow it."""
+    event = entry.event
+    presses = dict(state.presses)
+    reasons = dict(state.safe_reason)
+    if isinstance(event, e.PressEvent):
+        presses[event.press] = on_press(presses.get(event.press, PressPhase.IDLE), event)
+        if isinstance(event, (e.PressMadeSafe, e.PressLost)):
+            reasons[event.press] = event.reason
+    trials = dict(state.trials)
+    if isinstance(event, e.TrialEvent):
+        if isinstance(event, e.Proposed) and state.phase is not CampaignPhase.OPEN:
+            raise LifecycleError(f"the campaign is {state.phase.value}: nothing new is proposed")
+        trial = _apply_trial(trials.get(event.trial, TrialState(event.trial)), event)
+        trials[event.trial] = trial
+        if trial.press:
+            presses[trial.press] = on_press(presses.get(trial.press, PressPhase.IDLE), event)
+    phase, opened, closed = state.phase, state.opened, state.closed
+    if isinstance(event, e.CampaignEvent):
+        phase = next_campaign_phase(phase, event)
+        opened = event if isinstance(event, e.CampaignOpened) else opened
+        closed = event if isinstance(event, e.CampaignClosed) else closed
+    return CampaignState(phase, opened, trials, presses, reasons, closed, entry.seq, entry.digest)
+
+
+def replay(entries: Iterable[Entry], state: CampaignState | None = None) -> CampaignState:
+    """Rebuild the state from the journal."""
+    state = state or CampaignState()
+    for entry in entries:
+        state = apply(state, entry)
+    return state
+
+
+def on_restart(state: CampaignState) -> list[e.Interrupted]:
+    """What must be written down when a campaign is taken up again.
+
+    Nobody saw how an interrupted pressing ended, so a person decides; every other phase goes on by itself.
+    """
+    return [
+        e.Interrupted(trial.number, "the program ended while the ram may have moved")
+        for trial in state.in_flight
+        if trial.phase is Phase.PRESSING
+    ]
