@@ -1,1 +1,38 @@
 """Design space, objectives, the Gaussian-process model over physics, and the recommender."""
+
+from pressopt.optimizer.goals import Objective, OutcomeConstraint
+from pressopt.optimizer.observation import (
+    Interval,
+    Measurement,
+    Observation,
+    Proposal,
+    Recommendation,
+    Settings,
+    Value,
+)
+from pressopt.optimizer.question import Prior, Question
+from pressopt.optimizer.recommender import Recommender
+from pressopt.optimizer.relation import Relation
+from pressopt.optimizer.space import DesignSpace, Variable
+from pressopt.optimizer.strategies import Strategy, register_strategy, strategies
+
+__all__ = [
+    "DesignSpace",
+    "Interval",
+    "Measurement",
+    "Objective",
+    "Observation",
+    "OutcomeConstraint",
+    "Prior",
+    "Proposal",
+    "Question",
+    "Recommendation",
+    "Recommender",
+    "Relation",
+    "Settings",
+    "Strategy",
+    "Value",
+    "Variable",
+    "register_strategy",
+    "strategies",
+]

@@ -1,0 +1,179 @@
+"""What to press next and which protocol to recommend: a function of the history, without state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pressopt.errors import InputError, Violation
+from pressopt.optimizer.goals import Objective, OutcomeConstraint
+from pressopt.optimizer.observation import Observation, Proposal, Settings, Value
+from pressopt.optimizer.question import Prior, Question
+from pressopt.optimizer.space import DesignSpace, key_of
+from pressopt.optimizer.strategies import admissible_sample, strategy
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """Proposes trials and recommends a protocol, from the history alone.
+
+    The same history, pending trials and seed give the same answer to the bit; nothing is remembered between calls.
+
+    Attributes:
+        space: What may be varied.
+        objectives: What is to improve; several give a Pareto front.
+        constraints: Outcomes that have to stay within bounds.
+        strategy: Name of the engine: ``physics-gp``, ``gp``, ``skopt-gp``, ``skopt-forest``, ``sobol``, ``random``
+            or one that was registered; empty for ``physics-gp`` with a prior and ``gp`` without.
+        seed: The campaign's seed.
+        initial: Space-filling trials before the strategy is asked; ``None`` for a number that suits the strategy.
+        prior: The physics; needed by ``physics-gp``, by predicted objectives and constraints, and by ``risk``.
+        replicates: How many cells each setting gets; ``None`` lets the model repeat settings where noise limits.
+        risk: Upper bound on the predicted probability of a short, kept from the first trial on.
+
+    Raises:
+        InputError: Everything that does not fit together, at once.
+    """
+
+    space: DesignSpace
+    objectives: tuple[Objective, ...]
+    constraints: tuple[OutcomeConstraint, ...] = ()
+    strategy: str = ""
+    seed: int = 0
+    initial: int | None = None
+    prior: Prior | None = None
+    replicates: int | None = None
+    risk: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "objectives", tuple(self.objectives))
+        object.__setattr__(self, "constraints", tuple(self.constraints))
+        if not self.strategy:
+            object.__setattr__(self, "strategy", "gp" if self.prior is None else "physics-gp")
+        wrong = self._mistakes()
+        if wrong:
+            raise InputError(wrong)
+
+    def _mistakes(self) -> list[Violation]:
+        wrong: list[Violation] = []
+        try:
+            strategy(self.strategy)
+        except InputError as error:
+            wrong += error.violations
+        if not self.objectives:
+            wrong.append(Violation("objectives", "nothing is to improve: give at least one objective"))
+        if self.prior is None:
+            goals: list[Objective | OutcomeConstraint] = [*self.objectives, *self.constraints]
+            needs = [goal.quantity for goal in goals if goal.source == "predicted"]
+            wrong += [
+                Violation(name, "is to be predicted, but there is no physics: give a prior") for name in needs
+            ]
+            if self.risk is not None:
+                wrong.append(Violation("risk", "bounds a prediction, but there is no physics: give a prior"))
+            if self.strategy == "physics-gp":
+                wrong.append(Violation("strategy", "'physics-gp' needs physics: give a prior or choose 'gp'"))
+        if self.risk is not None and not 0.0 < self.risk <= 1.0:
+            wrong.append(
+                Violation("risk", f"{self.risk} is no bound on a probability: give more than 0, at most 1")
+            )
+        if self.initial is not None and self.initial < 0:
+            wrong.append(Violation("initial", f"{self.initial} trials cannot be done: give 0 or more"))
+        if self.replicates is not None and self.replicates < 1:
+            wrong.append(Violation("replicates", f"{self.replicates} cells cannot be pressed: give 1 or more"))
+        return wrong
+
+    @property
+    def initial_trials(self) -> int:
+        """Settings of the initial design: as asked; else 2 with physics, one more than variables (at least 4) without."""
+        if self.initial is not None:
+            return self.initial
+        return 2 if self.strategy == "physics-gp" else max(4, len(self.space.variables) + 1)
+
+    def ask(self, history: Sequence[Observation], pending: Sequence[Settings] = (), n: int = 1) -> list[Proposal]:
+        """The next ``n`` trials, each settable, inside limits, relations and the bound on the risk.
+
+        Args:
+            history: Finished trials, in order.
+            pending: Settings of trials that are under way.
+            n: How many proposals are wanted.
+
+        Raises:
+            InputError: ``n`` is not positive, a setting is unknown, or the rules leave no room.
+        """
+        if n < 1:
+            raise InputError(f"{n} proposals were asked: ask at least one")
+        question = self.question(history, pending, n)
+        proposals = self._owed_replicates(question)[:n]
+        done = [one.settings for one in question.history] + [one.settings for one in proposals]
+        used = {key_of(self.space, settings) for settings in done} | question.taken
+        start = self._start(question, len(used), n - len(proposals))
+        proposals += start
+        missing = n - len(proposals)
+        if missing:
+            under_way = (*question.pending, *(proposal.settings for proposal in proposals))
+            asked = replace(question, pending=under_way, count=missing)
+            proposals += self._checked(asked, strategy(self.strategy)(asked))
+        return proposals
+
+    def question(self, history: Sequence[Observation], pending: Sequence[Settings] = (), n: int = 1) -> Question:
+        """Everything that a strategy may know, as one value."""
+        return Question(
+            space=self.space,
+            objectives=self.objectives,
+            constraints=self.constraints,
+            history=tuple(history),
+            pending=tuple(pending),
+            count=n,
+            seed=self.seed,
+            prior=self.prior,
+            risk=self.risk,
+            replicate=self.replicates is None,
+        )
+
+    def _owed_replicates(self, question: Question) -> list[Proposal]:
+        """Settings that have not yet had as many cells as asked; blameless failures do not count as a cell."""
+        owed: list[Proposal] = []
+        if self.replicates is None or self.replicates == 1:
+            return owed
+        cells: dict[tuple[Value, ...], int] = {}
+        settings_of: dict[tuple[Value, ...], Settings] = {}
+        tried = [one.settings for one in question.history if one.feasible is not None]
+        for settings in (*tried, *question.pending):
+            key = key_of(self.space, settings)
+            cells[key] = cells.get(key, 0) + 1
+            settings_of.setdefault(key, settings)
+        for key, count in cells.items():
+            owed += [Proposal(settings_of[key], "replicate")] * max(self.replicates - count, 0)
+        return owed
+
+    def _start(self, question: Question, tried: int, count: int) -> list[Proposal]:
+        """What is still missing of the initial design."""
+        missing = min(max(self.initial_trials - tried, 0), count)
+        if not missing:
+            return []
+        found = admissible_sample(question, missing, tried)
+        return [Proposal(settings, "initial design") for settings in found]
+
+    def _checked(self, question: Question, proposals: Sequence[Proposal]) -> list[Proposal]:
+        """The proposals as the press can set them; what is not allowed gives way to the Sobol sequence."""
+        used = {key_of(self.space, settings) for settings in question.pending}
+        kept: list[Proposal] = []
+        for proposal in proposals[: question.count]:
+            settings = self.space.settable(proposal.settings)
+            if settings is None or not question.admissible([settings])[0]:
+                continue
+            key = tuple(settings.values())
+            if key in used and proposal.reason != "replicate":
+                continue
+            used.add(key)
+            kept.append(replace(proposal, settings=settings))
+        skip = len(question.history) + len(question.pending) + len(kept)
+        while len(kept) < question.count:
+            # A space with fewer settings than trials has to repeat some.
+            fresh = admissible_sample(question, 64, skip)
+            others = [one for one in fresh if key_of(self.space, one) not in used] or fresh
+            missing = others[: question.count - len(kept)]
+            used |= {key_of(self.space, one) for one in missing}
+            kept += [Proposal(settings, "space-filling") for settings in missing]
+            skip += 64
+        return kept
