@@ -64,7 +64,7 @@ def drain_line(line: Line, *, silence_s: float, limit_s: float) -> bytes:
         if wall_monotonic_s() > end_s:
             raise NoiseError(
                 f"{line.name} was not silent for {silence_s:g} s within {limit_s:g} s "
-                f"({len(thrown_away)} bytes came): is another master on this line, or is the device still streaming?"
+                f"({len(thrown_away)} bytes came): is there another master, or is the device still streaming?"
             )
     return bytes(thrown_away)
 

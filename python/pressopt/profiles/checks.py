@@ -1,0 +1,356 @@
+"""What a device profile must have and may not contradict, beyond the shape of its file; all found at once."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+from pressopt.errors import Violation
+from pressopt.profiles.machine_units import unit_problem
+from pressopt.profiles.profile import RANGES, Action, DeviceProfile, Register, Signal
+
+STATES = ("idle", "ramp", "hold", "release", "fault")
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The names that a kind of device uses: required and optional signals and actions, and what moves it."""
+
+    signals: frozenset[str]
+    may_signals: frozenset[str]
+    actions: frozenset[str]
+    may_actions: frozenset[str]
+    moving: frozenset[str]
+    commands: frozenset[str]
+
+
+_PANEL = frozenset({"guard_closed", "estop_ok", "remote_enabled", "loaded_cell"})
+_COMMANDS = frozenset({"start", "stop", "acknowledge"})
+
+VOCABULARY: Mapping[str, Vocabulary] = {
+    "press": Vocabulary(
+        signals=frozenset({"force_kn", "temperature_c", "state", "setpoint_kn", "setpoint_c", "fault_code"}),
+        may_signals=_PANEL | {"refills", "position_mm", "ramp_kn_s"},
+        actions=frozenset({"set_force_kn", "set_ramp_kn_s", "set_temperature_c"}) | _COMMANDS,
+        may_actions=frozenset({"load_cell"}),
+        moving=frozenset({"start", "load_cell"}),
+        commands=_COMMANDS,
+    ),
+    "laminator": Vocabulary(
+        signals=frozenset(
+            {
+                "line_force_n_mm",
+                "speed_mm_s",
+                "temperature_c",
+                "passes_done",
+                "passes_asked",
+                "state",
+                "fault_code",
+            }
+        ),
+        may_signals=_PANEL,
+        actions=frozenset({"set_line_force_n_mm", "set_speed_mm_s", "set_passes", "set_temperature_c"})
+        | _COMMANDS,
+        may_actions=frozenset({"load_cell"}),
+        moving=frozenset({"start", "load_cell"}),
+        commands=_COMMANDS,
+    ),
+}
+
+_SECTION = {"press": "press", "laminator": "roll", "impedance-analyzer": "analyzer", "resistance-meter": "meter"}
+_ENGINES = {
+    "press": ("modbus-tcp", "modbus-rtu"),
+    "laminator": ("modbus-tcp", "modbus-rtu"),
+    "impedance-analyzer": ("methodscript",),
+    "resistance-meter": ("scpi",),
+}
+
+
+def nearest(word: str, known: Iterator[str] | frozenset[str] | list[str]) -> str:
+    """`` (did you mean 'x'?)`` when a known word is near, else empty."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def contradictions(profile: DeviceProfile) -> Iterator[Violation]:
+    """Yield everything that is wrong with a profile whose shape is right; ``where`` is the dotted key."""
+    yield from _sections(profile)
+    yield from _link(profile)
+    vocabulary = VOCABULARY.get(profile.kind)
+    if vocabulary is not None:
+        yield from _names(profile, vocabulary)
+        yield from _actions(profile, vocabulary)
+        yield from _machine_limits(profile)
+    yield from _registers(profile)
+    yield from _overlaps(profile)
+    yield from _units(profile)
+    yield from _states(profile)
+    yield from _others(profile)
+
+
+def _sections(profile: DeviceProfile) -> Iterator[Violation]:
+    wanted = _SECTION[profile.kind]
+    for section in _SECTION.values():
+        given = getattr(profile, section) is not None
+        if section == wanted and not given:
+            yield Violation(section, f"a profile of kind '{profile.kind}' needs the table [{section}]")
+        if section != wanted and given:
+            yield Violation(section, f"a profile of kind '{profile.kind}' has no table [{section}]: take it out")
+
+
+def _link(profile: DeviceProfile) -> Iterator[Violation]:
+    link = profile.link
+    allowed = _ENGINES[profile.kind]
+    if link.engine not in allowed:
+        yield Violation(
+            "link.engine", f"'{link.engine}' does not drive a {profile.kind}: write {' or '.join(allowed)}"
+        )
+    if link.engine == "modbus-tcp" and link.url and not link.url.startswith("tcp://"):
+        yield Violation(
+            "link.url", f"'{link.url}' is no TCP address: write tcp://host:port, or engine = 'modbus-rtu'"
+        )
+    if link.engine == "modbus-rtu" and link.url.startswith("tcp://"):
+        yield Violation("link.url", "Modbus RTU through a serial device server is written socket://host:port")
+    if link.engine == "modbus-rtu" and not 1 <= link.unit <= 247:
+        yield Violation("link.unit", f"{link.unit} is not allowed on a serial line: give 1 to 247")
+    if link.retries and link.silence_s < link.timeout_s:
+        yield Violation(
+            "link.silence_s",
+            f"{link.silence_s:g} s is shorter than link.timeout_s ({link.timeout_s:g} s), so that a late reply "
+            "could meet the next question: give at least the time-out",
+        )
+
+
+def _names(profile: DeviceProfile, vocabulary: Vocabulary) -> Iterator[Violation]:
+    for table, given, must, may in (
+        ("signals", set(profile.signals), vocabulary.signals, vocabulary.may_signals),
+        ("actions", set(profile.actions), vocabulary.actions, vocabulary.may_actions),
+    ):
+        for name in sorted(must - given):
+            yield Violation(f"{table}.{name}", f"a {profile.kind} needs it: add [{table}.{name}]")
+        for name in sorted(given - must - may):
+            if table == "signals" and profile.signals[name].interlock:
+                continue  # a machine may have interlocks of its own
+            close = nearest(name, must | may)
+            yield Violation(f"{table}.{name}", f"a {profile.kind} has no such {table[:-1]}{close}")
+    if not profile.interlocks:
+        yield Violation("signals", "no signal has interlock = true: give at least guard or emergency stop")
+    for name, word in (("load_cell", "loaded_cell"),):
+        if name in profile.actions and word not in profile.signals:
+            yield Violation(f"signals.{word}", f"action '{name}' cannot be confirmed without it: add it")
+
+
+def _actions(profile: DeviceProfile, vocabulary: Vocabulary) -> Iterator[Violation]:
+    for name, action in profile.actions.items():
+        key = f"actions.{name}"
+        if name in vocabulary.moving:
+            if not action.requires:
+                yield Violation(f"{key}.requires", "it moves the machine: name the interlocks that it requires")
+            if action.confirm is None:
+                yield Violation(
+                    f"{key}.confirm", "it moves the machine: say which signal confirms it, and how soon"
+                )
+        elif name not in vocabulary.commands and not action.readback:
+            yield Violation(
+                f"{key}.readback", "a set point that is not read back may be lost: write readback = true"
+            )
+        if name in vocabulary.commands and action.value is None:
+            yield Violation(f"{key}.value", "a command writes a fixed number: give it")
+        if name not in vocabulary.commands and action.value is not None:
+            yield Violation(f"{key}.value", "a set point is given by the driver: take the fixed number out")
+        if action.value is not None and not _fits(action.at, action.value):
+            yield Violation(f"{key}.value", f"{action.value} does not fit {action.at.type}")
+        for wanted in action.requires:
+            if wanted not in profile.interlocks:
+                close = nearest(wanted, list(profile.interlocks))
+                yield Violation(f"{key}.requires", f"'{wanted}' is no signal with interlock = true{close}")
+        if action.confirm is not None:
+            yield from _confirm(profile, key, action)
+        if action.at.table not in ("coil", "holding"):
+            yield Violation(
+                f"{key}.at", f"a {action.at.table} cannot be written: give a coil or a holding register"
+            )
+        if action.at.bit is not None:
+            yield Violation(
+                f"{key}.at", "a single bit of a register cannot be written alone: give a coil or register"
+            )
+    stop = profile.actions.get("stop")
+    if stop is not None and (not stop.always_allowed or stop.requires):
+        yield Violation("actions.stop", "stop must be possible always: always_allowed = true and no requires")
+    for name, action in profile.actions.items():
+        if name in vocabulary.moving and action.always_allowed:
+            yield Violation(
+                f"actions.{name}.always_allowed", "it moves the machine: only stop may be always allowed"
+            )
+
+
+def _confirm(profile: DeviceProfile, key: str, action: Action) -> Iterator[Violation]:
+    confirm = action.confirm
+    assert confirm is not None
+    signal = profile.signals.get(confirm.signal)
+    if signal is None:
+        close = nearest(confirm.signal, list(profile.signals))
+        yield Violation(f"{key}.confirm", f"'{confirm.signal}' is no signal of this profile{close}")
+        return
+    for word in confirm.becomes:
+        if word not in signal.values.values():
+            known = ", ".join(signal.values.values()) or "only numbers"
+            yield Violation(f"{key}.confirm", f"'{confirm.signal}' never becomes '{word}': it says {known}")
+
+
+def _machine_limits(profile: DeviceProfile) -> Iterator[Violation]:
+    pairs: list[tuple[str, float | None, float, float, str]] = []
+    limits = profile.limits
+    if profile.kind == "press" and profile.press is not None:
+        machine = profile.press
+        pairs = [
+            ("force_kn", limits.force_kn, machine.min_controllable_kn, machine.capacity_kn, "kN"),
+            ("temperature_c", limits.temperature_c, machine.min_c, machine.capacity_c, "°C"),
+            ("ramp_kn_s", limits.ramp_kn_s, 0.0, machine.capacity_kn, "kN/s"),
+        ]
+        if machine.resolution_kn > machine.min_controllable_kn:
+            yield Violation(
+                "press.min_controllable_kn",
+                f"{machine.min_controllable_kn:g} kN is below one step of {machine.resolution_kn:g} kN: give more",
+            )
+    if profile.kind == "laminator" and profile.roll is not None:
+        roll = profile.roll
+        pairs = [
+            ("line_force_n_mm", limits.line_force_n_mm, roll.min_n_mm, roll.capacity_n_mm, "N/mm"),
+            ("speed_mm_s", limits.speed_mm_s, roll.min_mm_s, roll.capacity_mm_s, "mm/s"),
+            ("temperature_c", limits.temperature_c, roll.min_c, roll.capacity_c, "°C"),
+        ]
+    for name, limit, low, high, unit in pairs:
+        if limit is None:
+            yield Violation(f"limits.{name}", f"a {profile.kind} needs this limit: give at most {high:g} {unit}")
+        elif not low < limit <= high:
+            yield Violation(
+                f"limits.{name}",
+                f"{limit:g} {unit} is not inside the machine's {low:g} to {high:g} {unit}: give a limit inside",
+            )
+        action = profile.actions.get(f"set_{name}")
+        if (
+            limit is not None
+            and action is not None
+            and not unit_problem(
+                f"set_{name}",
+                action.unit,
+                has_ram=profile.press is not None and profile.press.ram_diameter_mm is not None,
+            )
+        ):
+            gain, offset = profile.linear(action)
+            if gain == 0:
+                yield Violation(f"actions.set_{name}.scale", "0 is no scale: give the step of the register")
+            elif not _fits(action.at, (limit - offset) / gain):
+                yield Violation(
+                    f"actions.set_{name}.at",
+                    f"{action.at.type} in steps of {action.scale:g} {action.unit} cannot hold the limit of {limit:g} {unit}",
+                )
+
+
+def _all_registers(profile: DeviceProfile) -> Iterator[tuple[str, Register, bool]]:
+    """Key, register, and whether it is written."""
+    for name, signal in profile.signals.items():
+        yield f"signals.{name}", signal.at, False
+    for name, action in profile.actions.items():
+        yield f"actions.{name}", action.at, True
+    if profile.heartbeat is not None:
+        yield "heartbeat", profile.heartbeat.at, True
+    for name in ("model", "serial_number"):
+        mark = getattr(profile.identity, name)
+        if mark is not None:
+            yield f"identity.{name}", mark.at, False
+
+
+def _registers(profile: DeviceProfile) -> Iterator[Violation]:
+    for key, at, _ in _all_registers(profile):
+        bits = at.table in ("coil", "discrete")
+        if bits and at.type != "bool":
+            yield Violation(f"{key}.at", f"a {at.table} is one bit, not {at.type}: write type = 'bool'")
+        if bits and at.bit is not None:
+            yield Violation(f"{key}.at", f"a {at.table} has no bits of its own: take 'bit' out")
+        if not bits and (at.type == "bool") != (at.bit is not None):
+            yield Violation(
+                f"{key}.at", "type = 'bool' and bit = 0 to 15 belong together in a register: give both"
+            )
+        if at.address + at.words - 1 > 65535:
+            yield Violation(f"{key}.at", f"{at} ends beyond address 65535")
+    for name, signal in profile.signals.items():
+        for raw in (*signal.values, *signal.invalid):
+            if not _fits(signal.at, raw):
+                yield Violation(f"signals.{name}", f"{raw} can never come from {signal.at.type}")
+
+
+def _overlaps(profile: DeviceProfile) -> Iterator[Violation]:
+    for (one, first, first_written), (two, second, second_written) in combinations(_all_registers(profile), 2):
+        if first.table != second.table:
+            continue
+        apart = first.address + first.words <= second.address or second.address + second.words <= first.address
+        if apart:
+            continue
+        if first_written != second_written and first == second:
+            continue  # a set point and its readback
+        same_word = first.address == second.address and None not in (first.bit, second.bit)
+        if same_word and first.bit != second.bit:
+            continue  # two bits of one status word
+        yield Violation(f"{two}.at", f"{second} overlaps {first} of {one}: one of the two addresses is wrong")
+
+
+def _units(profile: DeviceProfile) -> Iterator[Violation]:
+    has_ram = profile.press is not None and profile.press.ram_diameter_mm is not None
+    items: list[tuple[str, str, Signal | Action]] = [
+        *(("signals", name, signal) for name, signal in profile.signals.items()),
+        *(("actions", name, action) for name, action in profile.actions.items()),
+    ]
+    for table, name, item in items:
+        if problem := unit_problem(name, item.unit, has_ram=has_ram):
+            yield Violation(f"{table}.{name}.unit", problem)
+        if item.scale == 0:
+            yield Violation(f"{table}.{name}.scale", "0 is no scale: give the step of the register")
+
+
+def _states(profile: DeviceProfile) -> Iterator[Violation]:
+    state = profile.signals.get("state")
+    if state is None or profile.kind not in VOCABULARY:
+        return
+    said = set(state.values.values())
+    for word in sorted(said - set(STATES)):
+        yield Violation(
+            "signals.state.values", f"'{word}' is no state{nearest(word, list(STATES))}: {', '.join(STATES)}"
+        )
+    for word in sorted({"idle", "hold", "fault"} - said):
+        yield Violation("signals.state.values", f"no number means '{word}': a {profile.kind} must tell it")
+
+
+def _others(profile: DeviceProfile) -> Iterator[Violation]:
+    beat = profile.heartbeat
+    if beat is not None:
+        if beat.period_s * 2 > beat.plc_timeout_s:
+            yield Violation(
+                "heartbeat.period_s",
+                f"{beat.period_s:g} s leaves no room for one lost beat within {beat.plc_timeout_s:g} s: "
+                f"give at most {beat.plc_timeout_s / 2:g} s",
+            )
+        if beat.at.table != "holding" or beat.at.type not in ("uint16", "int16"):
+            yield Violation("heartbeat.at", "the counter is a 16-bit holding register")
+    if profile.identity.answers:
+        try:
+            re.compile(profile.identity.answers)
+        except re.error as error:
+            yield Violation("identity.answers", f"is no regular expression: {error}")
+    analyzer = profile.analyzer
+    if analyzer is not None and analyzer.low_hz >= analyzer.high_hz:
+        yield Violation(
+            "analyzer.low_hz", f"{analyzer.low_hz:g} Hz is not below high_hz ({analyzer.high_hz:g} Hz)"
+        )
+    meter = profile.meter
+    if meter is not None and meter.low_ohm >= meter.high_ohm:
+        yield Violation("meter.low_ohm", f"{meter.low_ohm:g} Ω is not below high_ohm ({meter.high_ohm:g} Ω)")
+
+
+def _fits(at: Register, raw: float) -> bool:
+    low, high = RANGES[at.type]
+    return low <= raw <= high
