@@ -1,0 +1,124 @@
+"""Many protocols side by side as arrays, and what a cell lives through when each is done exactly as asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pressopt.errors import InputError, Violation
+from pressopt.pressing import PressingProtocol, RollStage, Stage
+from pressopt.twin.laws import CellState, Law, Real, advance
+from pressopt.twin.plant import AMBIENT_C, PressSpec, RollSpec, approach_c
+from pressopt.twin.rolling import roll_pass
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """Protocols with the same number of stages; arrays of shape (N, K) for K stages, (N,) for the measurement.
+
+    ``pressure_mpa, ramp_mpa_s, dwell_s, temperature_c`` for platens; with ``rolled``, ``pressure_mpa`` is the line
+    force in N/mm, ``ramp_mpa_s`` the speed in mm/s and ``dwell_s`` the number of passes.
+    """
+
+    pressure_mpa: Real
+    ramp_mpa_s: Real
+    dwell_s: Real
+    temperature_c: Real
+    measure_mpa: Real
+    measure_c: Real
+    settle_s: Real
+    release_mpa_s: Real
+    rolled: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many protocols."""
+        return int(self.pressure_mpa.shape[0])
+
+    @classmethod
+    def of(cls, protocols: Sequence[PressingProtocol]) -> Programme:
+        """Turn protocols into arrays.
+
+        Raises:
+            InputError: There are none, or they differ in the number or kind of their stages.
+        """
+        kinds = {(protocol.rolled, len(protocol.stages)) for protocol in protocols}
+        if len(kinds) != 1:
+            raise InputError(
+                (Violation("protocols", f"{len(kinds)} kinds of protocol: give one kind, same stages"),)
+            )
+        rolled = protocols[0].rolled
+
+        def row(stage: Stage | RollStage) -> tuple[float, float, float, float]:
+            if isinstance(stage, RollStage):
+                return stage.line_force_n_mm, stage.speed_mm_s, float(stage.passes), stage.temperature_c
+            return stage.pressure_mpa, stage.ramp_mpa_s, stage.dwell_s, stage.temperature_c
+
+        table = np.array([[row(stage) for stage in protocol.stages] for protocol in protocols])
+        held = np.array([(p.measure_at_mpa, p.measure_at_c, p.settle_s, p.release_mpa_s) for p in protocols])
+        return cls(*np.moveaxis(table, 2, 0), *held.T, rolled=rolled)  # type: ignore[misc]
+
+
+_RAMP_STEPS = 4
+
+
+def live(law: Law, programme: Programme, *, gain: float | Real, spec: PressSpec, roll: RollSpec) -> CellState:
+    """Cells after their protocols, each at the end of its settling.
+
+    Platens are hot before the force goes on; after the last dwell force and temperature go to those of the
+    measurement together, as fast as the machine can.
+
+    Args:
+        law: Hidden parameters, the same for all or arrays of shape (N, 1).
+        programme: N protocols.
+        gain: True pressure over indicated pressure.
+        spec, roll: The machine.
+    """
+    if programme.rolled:
+        return _rolled(law, programme, gain=gain, roll=roll)
+    state = CellState.fresh(programme.count, metal=not law.powder)
+    stages = programme.pressure_mpa.shape[1]
+    before = np.zeros((programme.count, 1))
+    for k in range(stages):
+        if k > 0 and not state.metal:
+            state = replace(state, metal=True)
+        goal = programme.pressure_mpa[:, k : k + 1] * gain
+        heat = np.maximum(programme.temperature_c[:, k : k + 1], AMBIENT_C)
+        rate = programme.ramp_mpa_s[:, k : k + 1]
+        step_s = np.abs(goal - before) / rate / _RAMP_STEPS
+        for share in (np.arange(_RAMP_STEPS) + 0.5) / _RAMP_STEPS:
+            state = advance(law, state, before + (goal - before) * share, heat, step_s)
+        state = advance(law, state, goal, heat, programme.dwell_s[:, k : k + 1])
+        before = goal
+    if not state.metal:
+        state = replace(state, metal=True)
+    held = programme.measure_mpa[:, None] * gain
+    heat = np.maximum(programme.temperature_c[:, -1:], AMBIENT_C)
+    cool = np.maximum(programme.measure_c[:, None], AMBIENT_C)
+    gap = np.abs(heat - cool)
+    wait_s = np.where(gap > 0.1, gap / spec.cool_c_s + 2 * spec.cool_s, 0.0)
+    reach_s = np.maximum(np.abs(before - held) / programme.release_mpa_s[:, None], wait_s)
+    for begin, end in ((0.0, 0.15), (0.15, 0.35), (0.35, 1.0)):
+        middle_s = 0.5 * (begin + end) * reach_s
+        warm = np.vectorize(lambda gone, a, b: approach_c(gone, a, b, spec))(middle_s, heat, cool)
+        state = advance(law, state, held, warm, (end - begin) * reach_s)
+    return advance(law, state, held, cool, programme.settle_s[:, None])
+
+
+def _rolled(law: Law, programme: Programme, *, gain: float | Real, roll: RollSpec) -> CellState:
+    state = CellState.fresh(programme.count)
+    for k in range(programme.pressure_mpa.shape[1]):
+        passes = programme.dwell_s[:, k : k + 1]
+        for number in range(int(passes.max())):
+            state = roll_pass(
+                law,
+                state,
+                roll,
+                line_force_n_mm=programme.pressure_mpa[:, k : k + 1] * gain,
+                speed_mm_s=programme.ramp_mpa_s[:, k : k + 1],
+                temperature_c=np.maximum(programme.temperature_c[:, k : k + 1], AMBIENT_C),
+                done=(number < passes).astype(np.float64),
+            )
+    return state
