@@ -1,1 +1,0 @@
-//! Equivalent circuits of impedance spectra.
