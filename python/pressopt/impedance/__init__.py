@@ -1,1 +1,27 @@
 """Impedance spectra: read, judged, fitted, and the ports of whatever measures them."""
+
+from pressopt.impedance.analysis import Analysis, Arc, Candidate, Expectation, analyse
+from pressopt.impedance.blob import spectrum_from_bytes, spectrum_to_bytes
+from pressopt.impedance.fitting import Fit, circuit_impedance, fit, parameters
+from pressopt.impedance.spectrum import ImpedanceSpectrum, Sweep
+from pressopt.impedance.verdict import Cause, Kind, Verdict, judge
+
+__all__ = [
+    "Analysis",
+    "Arc",
+    "Candidate",
+    "Cause",
+    "Expectation",
+    "Fit",
+    "ImpedanceSpectrum",
+    "Kind",
+    "Sweep",
+    "Verdict",
+    "analyse",
+    "circuit_impedance",
+    "fit",
+    "judge",
+    "parameters",
+    "spectrum_from_bytes",
+    "spectrum_to_bytes",
+]

@@ -1,8 +1,12 @@
 //! The face of `pressopt_core::circuit`.
 
-use numpy::{Complex64, IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{
+    Complex64, IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
+};
 use pressopt_core::circuit::complex::Complex;
-use pressopt_core::circuit::{Circuit, Fit, Problem, Spectrum, check_consistency, fit, fit::fit_many, z_hit};
+use pressopt_core::circuit::{
+    Circuit, Fit, Problem, Spectrum, check_consistency, fit, fit::fit_many, z_hit,
+};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -28,7 +32,11 @@ fn complex_row(values: &[Complex]) -> Vec<Complex64> {
     values.iter().map(|z| Complex64::new(z.re, z.im)).collect()
 }
 
-fn matrix<'py, T: numpy::Element>(py: Python<'py>, data: Vec<T>, shape: [usize; 2]) -> PyResult<Bound<'py, PyArray2<T>>> {
+fn matrix<'py, T: numpy::Element>(
+    py: Python<'py>,
+    data: Vec<T>,
+    shape: [usize; 2],
+) -> PyResult<Bound<'py, PyArray2<T>>> {
     data.into_pyarray(py).reshape(shape)
 }
 
@@ -51,7 +59,9 @@ fn circuit_impedance<'py>(
 ) -> PyResult<Bound<'py, PyArray1<Complex64>>> {
     let circuit = Circuit::parse(circuit).map_err(refused)?;
     let (values, frequency_hz) = (copied(&values), copied(&frequency_hz));
-    let z = py.detach(|| circuit.impedance(&values, &frequency_hz)).map_err(refused)?;
+    let z = py
+        .detach(|| circuit.impedance(&values, &frequency_hz))
+        .map_err(refused)?;
     Ok(complex_row(&z).into_pyarray(py))
 }
 
@@ -67,9 +77,14 @@ fn circuit_jacobian<'py>(
 ) -> PyResult<(ComplexRow<'py>, ComplexTable<'py>)> {
     let circuit = Circuit::parse(circuit).map_err(refused)?;
     let (values, frequency_hz) = (copied(&values), copied(&frequency_hz));
-    let (z, slope) = py.detach(|| circuit.jacobian(&values, &frequency_hz)).map_err(refused)?;
+    let (z, slope) = py
+        .detach(|| circuit.jacobian(&values, &frequency_hz))
+        .map_err(refused)?;
     let shape = [frequency_hz.len(), values.len()];
-    Ok((complex_row(&z).into_pyarray(py), matrix(py, complex_row(&slope), shape)?))
+    Ok((
+        complex_row(&z).into_pyarray(py),
+        matrix(py, complex_row(&slope), shape)?,
+    ))
 }
 
 /// Circuit, bounds and priors to a checked problem.
@@ -87,7 +102,11 @@ fn problem(
             problem.bound(i, low, high).map_err(refused)?;
         }
     }
-    for (i, (center, sd)) in copied(prior_center).into_iter().zip(copied(prior_sd)).enumerate() {
+    for (i, (center, sd)) in copied(prior_center)
+        .into_iter()
+        .zip(copied(prior_sd))
+        .enumerate()
+    {
         if !center.is_nan() {
             problem.prior(i, center, sd).map_err(refused)?;
         }
@@ -99,7 +118,10 @@ fn fit_to_dict<'py>(py: Python<'py>, fit: Fit) -> PyResult<Bound<'py, PyDict>> {
     let count = fit.values.len();
     let result = PyDict::new(py);
     result.set_item("values", fit.values.into_pyarray(py))?;
-    result.set_item("covariance_u", matrix(py, fit.covariance_u, [count, count])?)?;
+    result.set_item(
+        "covariance_u",
+        matrix(py, fit.covariance_u, [count, count])?,
+    )?;
     result.set_item("chi2", fit.chi2)?;
     result.set_item("penalty", fit.penalty)?;
     result.set_item("at_bound", fit.at_bound)?;
@@ -137,11 +159,17 @@ fn circuit_fit<'py>(
     )
     .map_err(refused)?;
     let initial = copied(&initial);
-    let found = py.detach(|| fit(&problem, &spectrum, &initial, starts)).map_err(refused)?;
+    let found = py
+        .detach(|| fit(&problem, &spectrum, &initial, starts))
+        .map_err(refused)?;
     fit_to_dict(py, found)
 }
 
-type Many<'py> = (Bound<'py, PyArray2<f64>>, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<f64>>);
+type Many<'py> = (
+    Bound<'py, PyArray2<f64>>,
+    Bound<'py, PyArray2<f64>>,
+    Bound<'py, PyArray1<f64>>,
+);
 
 #[pyfunction]
 #[pyo3(signature = (circuit, frequency_hz, re_ohm, im_ohm, *, lower, upper, starts))]
@@ -164,12 +192,17 @@ fn circuit_fit_many<'py>(
     let rows = re.nrows();
     let fits = py
         .detach(|| {
-            let rows = |a: &numpy::ndarray::Array2<f64>| a.rows().into_iter().map(|r| r.to_vec()).collect::<Vec<_>>();
+            let rows = |a: &numpy::ndarray::Array2<f64>| {
+                a.rows().into_iter().map(|r| r.to_vec()).collect::<Vec<_>>()
+            };
             fit_many(&problem, &frequency_hz, &rows(&re), &rows(&im), starts)
         })
         .map_err(refused)?;
     let count = problem.circuit().parameters().len();
-    let values = fits.iter().flat_map(|f| f.values.iter().copied()).collect::<Vec<_>>();
+    let values = fits
+        .iter()
+        .flat_map(|f| f.values.iter().copied())
+        .collect::<Vec<_>>();
     let sd = fits
         .iter()
         .flat_map(|f| (0..count).map(|i| f.covariance_u[i * count + i].sqrt()))
@@ -193,9 +226,23 @@ fn spectrum_consistency<'py>(
     clocks: PyReadonlyArray2<'py, f64>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let ones = vec![1.0; frequency_hz.as_array().len()];
-    let spectrum = Spectrum::new(&copied(&frequency_hz), &copied(&re_ohm), &copied(&im_ohm), &ones, &ones).map_err(refused)?;
-    let clocks: Vec<Vec<f64>> = clocks.as_array().rows().into_iter().map(|r| r.to_vec()).collect();
-    let found = py.detach(|| check_consistency(&spectrum, per_decade, &clocks)).map_err(refused)?;
+    let spectrum = Spectrum::new(
+        &copied(&frequency_hz),
+        &copied(&re_ohm),
+        &copied(&im_ohm),
+        &ones,
+        &ones,
+    )
+    .map_err(refused)?;
+    let clocks: Vec<Vec<f64>> = clocks
+        .as_array()
+        .rows()
+        .into_iter()
+        .map(|r| r.to_vec())
+        .collect();
+    let found = py
+        .detach(|| check_consistency(&spectrum, per_decade, &clocks))
+        .map_err(refused)?;
     let result = PyDict::new(py);
     result.set_item("elements", found.elements)?;
     result.set_item("residual_re", found.residual_re.into_pyarray(py))?;
@@ -216,7 +263,14 @@ fn spectrum_z_hit<'py>(
     window: usize,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let ones = vec![1.0; frequency_hz.as_array().len()];
-    let spectrum = Spectrum::new(&copied(&frequency_hz), &copied(&re_ohm), &copied(&im_ohm), &ones, &ones).map_err(refused)?;
+    let spectrum = Spectrum::new(
+        &copied(&frequency_hz),
+        &copied(&re_ohm),
+        &copied(&im_ohm),
+        &ones,
+        &ones,
+    )
+    .map_err(refused)?;
     let residual = py.detach(|| z_hit(&spectrum, window)).map_err(refused)?;
     Ok(residual.into_pyarray(py))
 }

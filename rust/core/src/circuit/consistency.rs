@@ -45,21 +45,35 @@ pub fn check_consistency(
 ) -> Result<Consistency, CircuitError> {
     let n = spectrum.len();
     if n < 6 {
-        return Err(CircuitError::Data(format!("{n} points: a consistency check needs 6 or more")));
+        return Err(CircuitError::Data(format!(
+            "{n} points: a consistency check needs 6 or more"
+        )));
     }
-    if let Some(clock) = clocks.iter().find(|c| c.len() != n || c.iter().any(|t| !t.is_finite())) {
-        return Err(CircuitError::Data(format!("a clock of {} for {n} points, or one that is not finite", clock.len())));
+    if let Some(clock) = clocks
+        .iter()
+        .find(|c| c.len() != n || c.iter().any(|t| !t.is_finite()))
+    {
+        return Err(CircuitError::Data(format!(
+            "a clock of {} for {n} points, or one that is not finite",
+            clock.len()
+        )));
     }
     if !(per_decade.is_finite() && per_decade > 0.0) {
-        return Err(CircuitError::Data(format!("{per_decade} elements per decade: give a positive number")));
+        return Err(CircuitError::Data(format!(
+            "{per_decade} elements per decade: give a positive number"
+        )));
     }
     let (low, high) = spectrum
         .ln_omega
         .iter()
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &w| (a.min(w), b.max(w)));
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &w| {
+            (a.min(w), b.max(w))
+        });
     let band = high - low;
     if band <= 0.0 {
-        return Err(CircuitError::Data("all points at one frequency: there is no band to check".into()));
+        return Err(CircuitError::Data(
+            "all points at one frequency: there is no band to check".into(),
+        ));
     }
     // Half a decade beyond the band on both sides: arcs just outside reach in.
     let wanted = ((band / LN_10 + 1.0) * per_decade).round() as usize + 1;
@@ -68,7 +82,9 @@ pub fn check_consistency(
     let mut columns: Vec<Vec<f64>> = Vec::with_capacity(elements + 3);
     let modulus: Vec<f64> = spectrum.z.iter().map(|z| z.norm()).collect();
     if modulus.iter().any(|m| *m <= 0.0) {
-        return Err(CircuitError::Data("a point with Z = 0: leave it out".into()));
+        return Err(CircuitError::Data(
+            "a point with Z = 0: leave it out".into(),
+        ));
     }
     let mut push = |part: &dyn Fn(usize) -> (f64, f64)| {
         let mut column = vec![0.0; 2 * n];
@@ -150,12 +166,15 @@ pub fn check_consistency(
 /// Fewer than 5 different frequencies, a window that is even or too small, a point with Z = 0.
 pub fn z_hit(spectrum: &Spectrum, window: usize) -> Result<Vec<f64>, CircuitError> {
     if window < 5 || window % 2 == 0 {
-        return Err(CircuitError::Data(format!("window {window}: give an odd number of at least 5")));
+        return Err(CircuitError::Data(format!(
+            "window {window}: give an odd number of at least 5"
+        )));
     }
     let mut order: Vec<usize> = (0..spectrum.len()).collect();
     order.sort_by(|&a, &b| spectrum.ln_omega[a].total_cmp(&spectrum.ln_omega[b]));
     // Repeated frequencies become one point: their mean.
-    let (mut x, mut phase, mut modulus, mut group) = (Vec::new(), Vec::new(), Vec::new(), vec![0; spectrum.len()]);
+    let (mut x, mut phase, mut modulus, mut group) =
+        (Vec::new(), Vec::new(), Vec::new(), vec![0; spectrum.len()]);
     let mut i = 0;
     while i < order.len() {
         let mut j = i;
@@ -163,7 +182,9 @@ pub fn z_hit(spectrum: &Spectrum, window: usize) -> Result<Vec<f64>, CircuitErro
         while j < order.len() && spectrum.ln_omega[order[j]] - spectrum.ln_omega[order[i]] < 1e-9 {
             let z = spectrum.z[order[j]];
             if z.norm() <= 0.0 {
-                return Err(CircuitError::Data("a point with Z = 0: leave it out".into()));
+                return Err(CircuitError::Data(
+                    "a point with Z = 0: leave it out".into(),
+                ));
             }
             angle += z.arg();
             ln_modulus += z.norm().ln();
@@ -178,17 +199,22 @@ pub fn z_hit(spectrum: &Spectrum, window: usize) -> Result<Vec<f64>, CircuitErro
     }
     let m = x.len();
     if m < 5 {
-        return Err(CircuitError::Data(format!("{m} different frequencies: Z-HIT needs 5 or more")));
+        return Err(CircuitError::Data(format!(
+            "{m} different frequencies: Z-HIT needs 5 or more"
+        )));
     }
-    let (smooth, slope) = local_parabola(&x, &phase, window.min(if m % 2 == 1 { m } else { m - 1 }));
+    let (smooth, slope) =
+        local_parabola(&x, &phase, window.min(if m % 2 == 1 { m } else { m - 1 }));
     let mut rebuilt = vec![0.0; m];
     for k in 1..m {
         // Trapezoid with the end correction of the slopes: exact for a cubic phase.
         let h = x[k] - x[k - 1];
-        rebuilt[k] = rebuilt[k - 1] + 0.5 * h * (smooth[k] + smooth[k - 1]) - h * h / 12.0 * (slope[k] - slope[k - 1]);
+        rebuilt[k] = rebuilt[k - 1] + 0.5 * h * (smooth[k] + smooth[k - 1])
+            - h * h / 12.0 * (slope[k] - slope[k - 1]);
     }
-    let mut difference: Vec<f64> =
-        (0..m).map(|k| modulus[k] - 2.0 / PI * rebuilt[k] + FRAC_PI_6 * slope[k]).collect();
+    let mut difference: Vec<f64> = (0..m)
+        .map(|k| modulus[k] - 2.0 / PI * rebuilt[k] + FRAC_PI_6 * slope[k])
+        .collect();
     let mut sorted = difference.clone();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted[m / 2];

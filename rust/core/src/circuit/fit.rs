@@ -36,7 +36,11 @@ impl Problem {
     #[must_use]
     pub fn new(circuit: Circuit) -> Self {
         let bounds = circuit.parameters.iter().map(|p| {
-            if p.exponent { EXPONENT } else { (WIDEST.0.ln(), WIDEST.1.ln()) }
+            if p.exponent {
+                EXPONENT
+            } else {
+                (WIDEST.0.ln(), WIDEST.1.ln())
+            }
         });
         let (lower, upper) = bounds.unzip();
         let count = circuit.parameters.len();
@@ -62,7 +66,12 @@ impl Problem {
     pub fn bound(&mut self, index: usize, low: f64, high: f64) -> Result<(), CircuitError> {
         let parameter = self.parameter(index)?;
         let widest = if parameter.exponent { EXPONENT } else { WIDEST };
-        if !(low.is_finite() && high.is_finite() && low <= high && low >= widest.0 && high <= widest.1) {
+        if !(low.is_finite()
+            && high.is_finite()
+            && low <= high
+            && low >= widest.0
+            && high <= widest.1)
+        {
             return Err(CircuitError::Data(format!(
                 "bounds {low} to {high} of {} are no interval within {} to {}",
                 parameter.name, widest.0, widest.1
@@ -165,14 +174,23 @@ impl Work {
 fn accumulate(problem: &Problem, spectrum: &Spectrum, u: &[f64], work: &mut Work) -> (f64, f64) {
     let p = u.len();
     for (i, &x) in u.iter().enumerate() {
-        work.values[i] = if problem.circuit.parameters[i].exponent { x } else { x.exp() };
+        work.values[i] = if problem.circuit.parameters[i].exponent {
+            x
+        } else {
+            x.exp()
+        };
     }
     work.hessian.fill(0.0);
     work.gradient.fill(0.0);
     let shared = problem.circuit.slots() != p;
     let mut chi2 = 0.0;
     for k in 0..spectrum.len() {
-        let z = problem.circuit.evaluate(&work.values, spectrum.omega[k], spectrum.ln_omega[k], &mut work.slope);
+        let z = problem.circuit.evaluate(
+            &work.values,
+            spectrum.omega[k],
+            spectrum.ln_omega[k],
+            &mut work.slope,
+        );
         let (w_re, w_im) = spectrum.weight[k];
         let r_re = (z.re - spectrum.z[k].re) * w_re;
         let r_im = (z.im - spectrum.z[k].im) * w_im;
@@ -224,7 +242,12 @@ fn free(problem: &Problem, u: &[f64], gradient: &[f64]) -> Vec<usize> {
 
 /// Fits from given start values u (p,).
 #[must_use]
-pub(crate) fn descend(problem: &Problem, spectrum: &Spectrum, start: &[f64], iterations: usize) -> Descent {
+pub(crate) fn descend(
+    problem: &Problem,
+    spectrum: &Spectrum,
+    start: &[f64],
+    iterations: usize,
+) -> Descent {
     let p = start.len();
     let mut u = start.to_vec();
     problem.clamp(&mut u);
@@ -232,7 +255,13 @@ pub(crate) fn descend(problem: &Problem, spectrum: &Spectrum, start: &[f64], ite
     let (mut chi2, mut penalty) = accumulate(problem, spectrum, &u, &mut here);
     let mut total = chi2 + penalty;
     if !total.is_finite() {
-        return Descent { u, chi2: f64::INFINITY, penalty, iterations: 0, converged: false };
+        return Descent {
+            u,
+            chi2: f64::INFINITY,
+            penalty,
+            iterations: 0,
+            converged: false,
+        };
     }
     let mut scale = vec![0.0f64; p];
     let (mut damping, mut growth) = (1e-3, 2.0);
@@ -241,7 +270,13 @@ pub(crate) fn descend(problem: &Problem, spectrum: &Spectrum, start: &[f64], ite
         let moving = free(problem, &u, &here.gradient);
         let m = moving.len();
         if m == 0 {
-            return Descent { u, chi2, penalty, iterations: iteration, converged: true };
+            return Descent {
+                u,
+                chi2,
+                penalty,
+                iterations: iteration,
+                converged: true,
+            };
         }
         for &i in &moving {
             scale[i] = here.hessian[i * p + i].max(1e-3 * scale[i]).max(1e-30);
@@ -262,7 +297,13 @@ pub(crate) fn descend(problem: &Problem, spectrum: &Spectrum, start: &[f64], ite
         if !regular || step.iter().any(|s| !s.is_finite()) {
             damping *= 10.0;
             if damping > 1e20 {
-                return Descent { u, chi2, penalty, iterations: iteration, converged: false };
+                return Descent {
+                    u,
+                    chi2,
+                    penalty,
+                    iterations: iteration,
+                    converged: false,
+                };
             }
             continue;
         }
@@ -296,20 +337,44 @@ pub(crate) fn descend(problem: &Problem, spectrum: &Spectrum, start: &[f64], ite
             growth = 2.0;
             small_falls = if relative < FALL { small_falls + 1 } else { 0 };
             if small_falls >= 2 || total == 0.0 || (relative < FALL && predicted < FALL * total) {
-                return Descent { u, chi2, penalty, iterations: iteration + 1, converged: true };
+                return Descent {
+                    u,
+                    chi2,
+                    penalty,
+                    iterations: iteration + 1,
+                    converged: true,
+                };
             }
         } else {
             if predicted.abs() <= FALL * total || longest < 1e-10 {
-                return Descent { u, chi2, penalty, iterations: iteration + 1, converged: true };
+                return Descent {
+                    u,
+                    chi2,
+                    penalty,
+                    iterations: iteration + 1,
+                    converged: true,
+                };
             }
             damping *= growth;
             growth *= 2.0;
             if damping > 1e20 {
-                return Descent { u, chi2, penalty, iterations: iteration + 1, converged: true };
+                return Descent {
+                    u,
+                    chi2,
+                    penalty,
+                    iterations: iteration + 1,
+                    converged: true,
+                };
             }
         }
     }
-    Descent { u, chi2, penalty, iterations, converged: false }
+    Descent {
+        u,
+        chi2,
+        penalty,
+        iterations,
+        converged: false,
+    }
 }
 
 /// Where a descent ended.
@@ -336,7 +401,9 @@ fn finish(problem: &Problem, spectrum: &Spectrum, best: Descent, starts: usize) 
         !problem.fixed[i]
             && (best.u[i] <= problem.lower[i] + 1e-9 || best.u[i] >= problem.upper[i] - 1e-9)
     };
-    let moving: Vec<usize> = (0..p).filter(|&i| !problem.fixed[i] && !touches(i)).collect();
+    let moving: Vec<usize> = (0..p)
+        .filter(|&i| !problem.fixed[i] && !touches(i))
+        .collect();
     let m = moving.len();
     let mut matrix = vec![0.0; m * m];
     for (a, &i) in moving.iter().enumerate() {
@@ -367,7 +434,11 @@ fn finish(problem: &Problem, spectrum: &Spectrum, best: Descent, starts: usize) 
 ///
 /// # Errors
 /// The number of start values is wrong, or one is not positive and finite.
-pub fn fit_from(problem: &Problem, spectrum: &Spectrum, values: &[f64]) -> Result<Fit, CircuitError> {
+pub fn fit_from(
+    problem: &Problem,
+    spectrum: &Spectrum,
+    values: &[f64],
+) -> Result<Fit, CircuitError> {
     let parameters = problem.circuit.parameters();
     if values.len() != parameters.len() {
         return Err(CircuitError::Data(format!(
@@ -386,7 +457,12 @@ pub fn fit_from(problem: &Problem, spectrum: &Spectrum, values: &[f64]) -> Resul
         }
         u.push(to_u(*value, parameter.exponent));
     }
-    Ok(finish(problem, spectrum, descend(problem, spectrum, &u, MAX_ITERATIONS), 1))
+    Ok(finish(
+        problem,
+        spectrum,
+        descend(problem, spectrum, &u, MAX_ITERATIONS),
+        1,
+    ))
 }
 
 /// Fits without a guess, or with a partial one: `given` (p,) holds natural start values, NaN where there is none.
@@ -395,7 +471,12 @@ pub fn fit_from(problem: &Problem, spectrum: &Spectrum, values: &[f64]) -> Resul
 ///
 /// # Errors
 /// The number of given values is wrong, or one is neither NaN nor positive and finite.
-pub fn fit(problem: &Problem, spectrum: &Spectrum, given: &[f64], starts: usize) -> Result<Fit, CircuitError> {
+pub fn fit(
+    problem: &Problem,
+    spectrum: &Spectrum,
+    given: &[f64],
+    starts: usize,
+) -> Result<Fit, CircuitError> {
     let parameters = problem.circuit.parameters();
     if given.len() != parameters.len() {
         return Err(CircuitError::Data(format!(
@@ -408,7 +489,8 @@ pub fn fit(problem: &Problem, spectrum: &Spectrum, given: &[f64], starts: usize)
         return fit_from(problem, spectrum, given);
     }
     for (value, parameter) in given.iter().zip(parameters) {
-        if !value.is_nan() && !(value.is_finite() && *value > 0.0) {
+        let usable = value.is_nan() || (value.is_finite() && *value > 0.0);
+        if !usable {
             return Err(CircuitError::Data(format!(
                 "start value {value} of {} is not positive and finite",
                 parameter.name
@@ -449,7 +531,11 @@ pub fn fit_many(
 ) -> Result<Vec<Fit>, CircuitError> {
     use rayon::prelude::*;
     if re.len() != im.len() {
-        return Err(CircuitError::Data(format!("{} real and {} imaginary rows", re.len(), im.len())));
+        return Err(CircuitError::Data(format!(
+            "{} real and {} imaginary rows",
+            re.len(),
+            im.len()
+        )));
     }
     let given = vec![f64::NAN; problem.circuit.parameters.len()];
     re.par_iter()

@@ -52,12 +52,18 @@ pub fn inverse(matrix: &[f64], n: usize) -> Vec<f64> {
     let scale: Vec<f64> = (0..n)
         .map(|i| {
             let d = matrix[i * n + i];
-            if d > 0.0 && d.is_finite() { 1.0 / d.sqrt() } else { 1.0 }
+            if d > 0.0 && d.is_finite() {
+                1.0 / d.sqrt()
+            } else {
+                1.0
+            }
         })
         .collect();
     let mut ridge = 0.0;
     for _ in 0..20 {
-        let mut factor: Vec<f64> = (0..n * n).map(|k| matrix[k] * scale[k / n] * scale[k % n]).collect();
+        let mut factor: Vec<f64> = (0..n * n)
+            .map(|k| matrix[k] * scale[k / n] * scale[k % n])
+            .collect();
         for i in 0..n {
             factor[i * n + i] += ridge;
         }
@@ -124,7 +130,12 @@ pub fn project_out(basis: &[Vec<f64>], vector: &mut [f64]) {
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut lanes = [0.0; 4];
     let (a4, b4) = (a.chunks_exact(4), b.chunks_exact(4));
-    let tail: f64 = a4.remainder().iter().zip(b4.remainder()).map(|(x, y)| x * y).sum();
+    let tail: f64 = a4
+        .remainder()
+        .iter()
+        .zip(b4.remainder())
+        .map(|(x, y)| x * y)
+        .sum();
     for (x, y) in a4.zip(b4) {
         for lane in 0..4 {
             lanes[lane] += x[lane] * y[lane];

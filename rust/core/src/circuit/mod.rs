@@ -90,7 +90,11 @@ impl Spectrum {
                     re[i], im[i]
                 )));
             }
-            if !(weight_re[i].is_finite() && weight_im[i].is_finite() && weight_re[i] >= 0.0 && weight_im[i] >= 0.0) {
+            if !(weight_re[i].is_finite()
+                && weight_im[i].is_finite()
+                && weight_re[i] >= 0.0
+                && weight_im[i] >= 0.0)
+            {
                 return Err(CircuitError::Data(format!(
                     "weight of point {i} is not a finite number of at least 0 (|Z| = 0 has no modulus weight)"
                 )));

@@ -42,9 +42,19 @@ impl Node {
         }
     }
 
-    fn impedance(&self, values: &[f64], omega: f64, ln_omega: f64, slope: &mut [Complex]) -> Complex {
+    fn impedance(
+        &self,
+        values: &[f64],
+        omega: f64,
+        ln_omega: f64,
+        slope: &mut [Complex],
+    ) -> Complex {
         match self {
-            Self::Element { kind, parameter, slot } => {
+            Self::Element {
+                kind,
+                parameter,
+                slot,
+            } => {
                 let count = kind.parameters().len();
                 element::impedance(
                     *kind,
@@ -134,7 +144,13 @@ impl Circuit {
 
     /// Impedance in Ω at one angular frequency; `slope` gets ∂Z/∂u for each slot (see [`Self::slots`]).
     #[must_use]
-    pub(crate) fn evaluate(&self, values: &[f64], omega: f64, ln_omega: f64, slope: &mut [Complex]) -> Complex {
+    pub(crate) fn evaluate(
+        &self,
+        values: &[f64],
+        omega: f64,
+        ln_omega: f64,
+        slope: &mut [Complex],
+    ) -> Complex {
         self.root.impedance(values, omega, ln_omega, slope)
     }
 
@@ -148,7 +164,11 @@ impl Circuit {
     ///
     /// # Errors
     /// The number of values is wrong, or a frequency is not positive and finite.
-    pub fn impedance(&self, values: &[f64], frequency_hz: &[f64]) -> Result<Vec<Complex>, CircuitError> {
+    pub fn impedance(
+        &self,
+        values: &[f64],
+        frequency_hz: &[f64],
+    ) -> Result<Vec<Complex>, CircuitError> {
         self.jacobian(values, frequency_hz).map(|(z, _)| z)
     }
 
@@ -189,7 +209,11 @@ impl Circuit {
             let omega = 2.0 * std::f64::consts::PI * f;
             impedance.push(self.evaluate(values, omega, omega.ln(), &mut slope));
             for (slot, &p) in self.slot_parameter.iter().enumerate() {
-                let chain = if self.parameters[p].exponent { 1.0 } else { 1.0 / values[p] };
+                let chain = if self.parameters[p].exponent {
+                    1.0
+                } else {
+                    1.0 / values[p]
+                };
                 jacobian[i * count + p] += slope[slot].scale(chain);
             }
         }
@@ -214,7 +238,11 @@ struct Parser<'a> {
 impl Parser<'_> {
     fn error(&self, expected: &str) -> CircuitError {
         let at = self.text.len() - self.rest.len();
-        let found = self.rest.chars().next().map_or("the end".to_string(), |c| format!("'{c}'"));
+        let found = self
+            .rest
+            .chars()
+            .next()
+            .map_or("the end".to_string(), |c| format!("'{c}'"));
         CircuitError::Notation(format!(
             "circuit '{}': {found} at position {}, {expected}",
             self.text,
@@ -273,7 +301,10 @@ impl Parser<'_> {
 
     fn element(&mut self) -> Result<Node, CircuitError> {
         let start = self.rest;
-        let Some((symbol, kind)) = Kind::SYMBOLS.iter().find(|(symbol, _)| start.starts_with(symbol)) else {
+        let Some((symbol, kind)) = Kind::SYMBOLS
+            .iter()
+            .find(|(symbol, _)| start.starts_with(symbol))
+        else {
             return Err(self.error("expected p( or an element: R, C, L, CPE, W, Wo, Ws, G, ZARC, TL with an optional number"));
         };
         if self.elements == MAX_ELEMENTS {
@@ -281,24 +312,44 @@ impl Parser<'_> {
         }
         self.elements += 1;
         let after = &start[symbol.len()..];
-        let digits = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit() || c == '_').len();
+        let digits = after.len()
+            - after
+                .trim_start_matches(|c: char| c.is_ascii_digit() || c == '_')
+                .len();
         let name = &start[..symbol.len() + digits];
         self.rest = &after[digits..];
         if self.rest.starts_with(|c: char| c.is_alphanumeric()) {
             return Err(self.error("expected '-', ',' or ')' after the element"));
         }
         let slot = self.slot_parameter.len();
-        let known = self.names.iter().find(|(known, _, _)| known == name).map(|(_, _, first)| *first);
+        let known = self
+            .names
+            .iter()
+            .find(|(known, _, _)| known == name)
+            .map(|(_, _, first)| *first);
         let parameter = known.unwrap_or(self.parameters.len());
         if known.is_none() {
             self.names.push((name.to_string(), *kind, parameter));
             for (index, (suffix, unit)) in kind.parameters().iter().enumerate() {
-                let name = if suffix.is_empty() { name.to_string() } else { format!("{name}.{suffix}") };
-                self.parameters.push(Parameter { name, unit, exponent: kind.is_exponent(index) });
+                let name = if suffix.is_empty() {
+                    name.to_string()
+                } else {
+                    format!("{name}.{suffix}")
+                };
+                self.parameters.push(Parameter {
+                    name,
+                    unit,
+                    exponent: kind.is_exponent(index),
+                });
             }
         }
         debug_assert!(kind.parameters().len() <= MAX_PARAMETERS);
-        self.slot_parameter.extend(parameter..parameter + kind.parameters().len());
-        Ok(Node::Element { kind: *kind, parameter, slot })
+        self.slot_parameter
+            .extend(parameter..parameter + kind.parameters().len());
+        Ok(Node::Element {
+            kind: *kind,
+            parameter,
+            slot,
+        })
     }
 }

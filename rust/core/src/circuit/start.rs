@@ -35,7 +35,9 @@ const TAIL_EXPONENTS: [f64; 3] = [0.95, 0.75, 0.5];
 fn contains(node: &Node, wanted: &dyn Fn(Kind) -> bool) -> bool {
     match node {
         Node::Element { kind, .. } => wanted(*kind),
-        Node::Series(children) | Node::Parallel(children) => children.iter().any(|c| contains(c, wanted)),
+        Node::Series(children) | Node::Parallel(children) => {
+            children.iter().any(|c| contains(c, wanted))
+        }
     }
 }
 
@@ -44,11 +46,20 @@ fn role(node: &Node) -> Role {
         Node::Element { kind, .. } => match kind {
             Kind::Resistor => Role::Resistor,
             Kind::Inductor => Role::Inductor,
-            Kind::Capacitor | Kind::ConstantPhase | Kind::Warburg | Kind::WarburgOpen | Kind::Pore => Role::Tail,
+            Kind::Capacitor
+            | Kind::ConstantPhase
+            | Kind::Warburg
+            | Kind::WarburgOpen
+            | Kind::Pore => Role::Tail,
             Kind::WarburgShort | Kind::Gerischer | Kind::Arc => Role::Arc,
         },
         Node::Series(_) | Node::Parallel(_) => {
-            let resistive = |k| matches!(k, Kind::Resistor | Kind::WarburgShort | Kind::Gerischer | Kind::Arc);
+            let resistive = |k| {
+                matches!(
+                    k,
+                    Kind::Resistor | Kind::WarburgShort | Kind::Gerischer | Kind::Arc
+                )
+            };
             let stores = |k| !matches!(k, Kind::Resistor | Kind::Inductor);
             match (contains(node, &resistive), contains(node, &stores)) {
                 (true, true) => Role::Arc,
@@ -62,7 +73,9 @@ fn role(node: &Node) -> Role {
 /// Gives the elements below a node values that make it look like an arc R, τ, n (or a resistor, or a tail).
 fn assign(problem: &Problem, node: &Node, resistance: f64, tau: f64, n: f64, u: &mut [f64]) {
     match node {
-        Node::Element { kind, parameter, .. } => {
+        Node::Element {
+            kind, parameter, ..
+        } => {
             let p = *parameter;
             let capacitance = tau / resistance;
             let values: &[f64] = match kind {
@@ -100,7 +113,13 @@ fn column(spectrum: &Spectrum, kind: Kind, values: &[f64]) -> Vec<f64> {
     let n = spectrum.len();
     let mut out = vec![0.0; 2 * n];
     for k in 0..n {
-        let z = element::impedance(kind, values, spectrum.omega[k], spectrum.ln_omega[k], &mut slope);
+        let z = element::impedance(
+            kind,
+            values,
+            spectrum.omega[k],
+            spectrum.ln_omega[k],
+            &mut slope,
+        );
         out[k] = z.re * spectrum.weight[k].0;
         out[n + k] = z.im * spectrum.weight[k].1;
     }
@@ -109,7 +128,13 @@ fn column(spectrum: &Spectrum, kind: Kind, values: &[f64]) -> Vec<f64> {
 
 /// Non-negative least squares on a small Gram matrix by dropping what turns negative; returns the fall of the
 /// sum of squares.
-fn non_negative(gram: &[f64], right: &[f64], size: usize, chosen: &[usize], amplitude: &mut Vec<f64>) -> f64 {
+fn non_negative(
+    gram: &[f64],
+    right: &[f64],
+    size: usize,
+    chosen: &[usize],
+    amplitude: &mut Vec<f64>,
+) -> f64 {
     let mut active: [usize; 16] = [0; 16];
     let mut count = chosen.len().min(16);
     for (i, slot) in active.iter_mut().enumerate().take(count) {
@@ -132,7 +157,9 @@ fn non_negative(gram: &[f64], right: &[f64], size: usize, chosen: &[usize], ampl
             return 0.0;
         }
         linear::cholesky_solve(&matrix[..count * count], count, &mut x[..count]);
-        let worst = (0..count).min_by(|&a, &b| x[a].total_cmp(&x[b])).unwrap_or(0);
+        let worst = (0..count)
+            .min_by(|&a, &b| x[a].total_cmp(&x[b]))
+            .unwrap_or(0);
         if x[worst] >= 0.0 {
             let mut fall = 0.0;
             for a in 0..count {
@@ -151,15 +178,33 @@ fn non_negative(gram: &[f64], right: &[f64], size: usize, chosen: &[usize], ampl
 pub(crate) fn candidates(problem: &Problem, spectrum: &Spectrum, wanted: usize) -> Vec<Vec<f64>> {
     let root = &problem.circuit.root;
     let members: Vec<Member> = match root {
-        Node::Series(children) => children.iter().map(|node| Member { role: role(node), node }).collect(),
-        node => vec![Member { role: role(node), node }],
+        Node::Series(children) => children
+            .iter()
+            .map(|node| Member {
+                role: role(node),
+                node,
+            })
+            .collect(),
+        node => vec![Member {
+            role: role(node),
+            node,
+        }],
     };
-    let arcs: Vec<usize> = (0..members.len()).filter(|&i| members[i].role == Role::Arc).collect();
+    let arcs: Vec<usize> = (0..members.len())
+        .filter(|&i| members[i].role == Role::Arc)
+        .collect();
     let (low, high) = spectrum
         .ln_omega
         .iter()
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &w| (a.min(w), b.max(w)));
-    let mut typical: Vec<f64> = spectrum.z.iter().map(|z| z.norm()).filter(|z| *z > 0.0).collect();
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &w| {
+            (a.min(w), b.max(w))
+        });
+    let mut typical: Vec<f64> = spectrum
+        .z
+        .iter()
+        .map(|z| z.norm())
+        .filter(|z| *z > 0.0)
+        .collect();
     typical.sort_by(f64::total_cmp);
     let typical = typical.get(typical.len() / 2).copied().unwrap_or(1.0);
     let slowest = (-low).exp();
@@ -170,14 +215,20 @@ pub(crate) fn candidates(problem: &Problem, spectrum: &Spectrum, wanted: usize) 
     let decades = (high - low + 2.0 * margin) / std::f64::consts::LN_10;
     let grid_size = ((decades * per_decade).round() as usize + 1).clamp(4, 40);
     let grid: Vec<f64> = (0..grid_size)
-        .map(|g| (-high - margin + (high - low + 2.0 * margin) * g as f64 / (grid_size - 1) as f64).exp())
+        .map(|g| {
+            (-high - margin + (high - low + 2.0 * margin) * g as f64 / (grid_size - 1) as f64).exp()
+        })
         .collect();
     let mut columns = vec![
         column(spectrum, Kind::Resistor, &[typical]),
         column(spectrum, Kind::Inductor, &[typical * (-high).exp()]),
     ];
     for n in TAIL_EXPONENTS {
-        columns.push(column(spectrum, Kind::ConstantPhase, &[slowest.powf(n) / typical, n]));
+        columns.push(column(
+            spectrum,
+            Kind::ConstantPhase,
+            &[slowest.powf(n) / typical, n],
+        ));
     }
     let first_arc = columns.len();
     for n in ARC_EXPONENTS {
@@ -204,7 +255,11 @@ pub(crate) fn candidates(problem: &Problem, spectrum: &Spectrum, wanted: usize) 
     }
 
     let has = |wanted: Role| members.iter().any(|m| m.role == wanted);
-    let tails: &[Option<usize>] = if has(Role::Tail) { &[Some(0), Some(1), Some(2)] } else { &[None] };
+    let tails: &[Option<usize>] = if has(Role::Tail) {
+        &[Some(0), Some(1), Some(2)]
+    } else {
+        &[None]
+    };
     let mut scored: Vec<(f64, usize, Option<usize>, Vec<usize>)> = Vec::new();
     let mut amplitude = Vec::new();
     let mut chosen = Vec::new();
@@ -226,9 +281,21 @@ pub(crate) fn candidates(problem: &Problem, spectrum: &Spectrum, wanted: usize) 
                     chosen.push(2 + t);
                 }
                 let before_arcs = chosen.len();
-                chosen.extend(combination.iter().map(|g| first_arc + exponent * grid_size + g));
+                chosen.extend(
+                    combination
+                        .iter()
+                        .map(|g| first_arc + exponent * grid_size + g),
+                );
                 let fall = non_negative(&gram, &right, size, &chosen, &mut amplitude);
-                let penalty = prior_penalty(problem, &members, &arcs, &combination, &grid, &amplitude[before_arcs..], typical);
+                let penalty = prior_penalty(
+                    problem,
+                    &members,
+                    &arcs,
+                    &combination,
+                    &grid,
+                    &amplitude[before_arcs..],
+                    typical,
+                );
                 scored.push((fall - penalty, exponent, *tail, combination.clone()));
                 if arcs.is_empty() || !advance(&mut combination, grid_size) {
                     break;
@@ -249,7 +316,10 @@ pub(crate) fn candidates(problem: &Problem, spectrum: &Spectrum, wanted: usize) 
             break;
         }
         let near = |other: &Vec<usize>| {
-            other.iter().zip(combination).all(|(a, b)| a.abs_diff(*b) <= 1)
+            other
+                .iter()
+                .zip(combination)
+                .all(|(a, b)| a.abs_diff(*b) <= 1)
         };
         if taken.iter().any(|(t, other)| t == tail && near(other)) {
             continue;
@@ -266,7 +336,11 @@ pub(crate) fn candidates(problem: &Problem, spectrum: &Spectrum, wanted: usize) 
             chosen.push(2 + t);
         }
         let before_arcs = chosen.len();
-        chosen.extend(combination.iter().map(|g| first_arc + exponent * grid_size + g));
+        chosen.extend(
+            combination
+                .iter()
+                .map(|g| first_arc + exponent * grid_size + g),
+        );
         non_negative(&gram, &right, size, &chosen, &mut amplitude);
         let floor = 1e-3;
         let mut u = vec![0.0; problem.circuit.parameters.len()];
@@ -285,7 +359,14 @@ pub(crate) fn candidates(problem: &Problem, spectrum: &Spectrum, wanted: usize) 
         }
         for (a, &member) in arcs.iter().enumerate() {
             let resistance = typical * amplitude[before_arcs + a].max(floor);
-            assign(problem, members[member].node, resistance, grid[combination[a]], ARC_EXPONENTS[*exponent], &mut u);
+            assign(
+                problem,
+                members[member].node,
+                resistance,
+                grid[combination[a]],
+                ARC_EXPONENTS[*exponent],
+                &mut u,
+            );
         }
         problem.clamp(&mut u);
         starts.push(u);
@@ -305,7 +386,12 @@ fn prior_penalty(
 ) -> f64 {
     let mut penalty = 0.0;
     for (a, &member) in arcs.iter().enumerate() {
-        if let Node::Element { kind: Kind::Arc, parameter, .. } = members[member].node {
+        if let Node::Element {
+            kind: Kind::Arc,
+            parameter,
+            ..
+        } = members[member].node
+        {
             let resistance = typical * amplitude[a].max(1e-3);
             let values = [resistance, grid[combination[a]] / resistance];
             for (i, value) in values.iter().enumerate() {
