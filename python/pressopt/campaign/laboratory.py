@@ -1,0 +1,72 @@
+"""What a campaign works with: a press or laminator, whoever loads it, what measures, and the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pressopt.clock import Clock
+from pressopt.impedance.ports import ImpedanceAnalyzer, ResistanceMeter
+from pressopt.pressing import Laminator, LaminatorCapability, Press, PressCapability, SampleChanger
+
+
+@dataclass
+class Laboratory:
+    """Instruments behind their ports; nothing here tells a twin from a real bench.
+
+    Attributes:
+        clock: Laboratory time.
+        press: The press, or None in a rolling laboratory.
+        laminator: The laminator, or None in a pressing laboratory.
+        changer: Who puts cells under the press by wire; None: a person does and confirms.
+        analyzer: Measures impedance spectra, or None.
+        meter: Measures four-wire resistance, or None.
+        on_close: Called last, in order (servers of a twin, ...).
+    """
+
+    clock: Clock
+    press: Press | None = None
+    laminator: Laminator | None = None
+    changer: SampleChanger | None = None
+    analyzer: ImpedanceAnalyzer | None = None
+    meter: ResistanceMeter | None = None
+    on_close: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def machine(self) -> Press | Laminator:
+        """Whatever works on the cell."""
+        machine = self.press or self.laminator
+        if machine is None:
+            raise ValueError("a laboratory needs a press or a laminator")
+        return machine
+
+    @property
+    def capability(self) -> PressCapability | LaminatorCapability:
+        """What that machine can do."""
+        return self.machine.capability
+
+    def make_safe(self) -> None:
+        """Bring every instrument into its safe state; the first error is raised after all were tried."""
+        errors: list[Exception] = []
+        for instrument in (self.press, self.laminator, self.analyzer):
+            if instrument is None:
+                continue
+            try:
+                instrument.make_safe()
+            except Exception as error:  # noqa: BLE001 - the next instrument must be made safe all the same
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def close(self) -> None:
+        """Close every line, then what serves them; the first error is raised after all were tried."""
+        errors: list[Exception] = []
+        parts = (self.press, self.laminator, self.analyzer, self.meter)
+        closers = [part.close for part in parts if part is not None]
+        for close in (*closers, *self.on_close):
+            try:
+                close()
+            except Exception as error:  # noqa: BLE001 - the next line must be closed all the same
+                errors.append(error)
+        if errors:
+            raise errors[0]

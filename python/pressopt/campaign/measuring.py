@@ -1,0 +1,152 @@
+"""From a pressed cell to its numbers: measure, keep the raw data, judge them, measure again where that helps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pressopt.campaign import events as e
+from pressopt.campaign.experiment import Experiment
+from pressopt.campaign.journal import digest_of
+from pressopt.campaign.laboratory import Laboratory
+from pressopt.campaign.replay import TrialState
+from pressopt.errors import StageFailedError
+from pressopt.impedance import Analysis, analyse, spectrum_from_bytes, spectrum_to_bytes
+from pressopt.impedance.ports import ResistanceReading
+from pressopt.impedance.resistance import resistance_from_bytes, resistance_to_bytes
+from pressopt.pressing import PressCapability
+
+#: How often a measurement is repeated when its verdict asks for it, the first included.
+ATTEMPTS = 3
+#: Share by which the pressure may have moved since the press said that it holds (relaxation, leak-down).
+HOLD_TOLERANCE = 0.2
+#: Verdicts that are a finding about the cell, with the kind of failure they observe.
+FAILURES = {"shorted": "shorted", "open": "open"}
+#: Prefix of a deviation by which execution reports that the sample itself gave way.
+SAMPLE_FAILED = "sample_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One step of measuring: either raw data to be kept, or the finished judgement."""
+
+    recorded: e.SpectrumRecorded | None = None
+    data: bytes = b""
+    measured: e.Measured | None = None
+
+
+class Measuring:
+    """Steps of measuring one trial; every step can be the first of a new process."""
+
+    def __init__(self, experiment: Experiment, laboratory: Laboratory) -> None:
+        self._experiment = experiment
+        self._lab = laboratory
+
+    def step(
+        self, trial: TrialState, *, on_point: Callable[[int, int], None], blob: Callable[[str], bytes]
+    ) -> Taken:
+        """Do the next step for a trial in ``measuring``.
+
+        Args:
+            trial: The trial as the journal tells it.
+            on_point: Called with (points done, points planned) as they arrive.
+            blob: Returns raw data by digest.
+
+        Raises:
+            InstrumentError: The analyser failed, or the press no longer holds the cell as it should.
+        """
+        if trial.measurements:
+            last = trial.measurements[-1]
+            data = blob(last.measurement)
+            measured = self._judge_resistance(data, trial) if last.kind == "resistance" else self._judge(data, trial)
+            if measured.verdict != "remeasure" or len(trial.measurements) >= ATTEMPTS:
+                return Taken(measured=measured)
+            self._lab.clock.sleep_s(self._experiment.measurement.settle_s)
+        return self._take(trial, on_point)
+
+    # ------------------------------------------------------------------ taking
+
+    def _take(self, trial: TrialState, on_point: Callable[[int, int], None]) -> Taken:
+        pressure_mpa, temperature_c = self._held(trial)
+        attempt = len(trial.measurements) + 1
+        if self._lab.meter is not None:
+            data = resistance_to_bytes(self._lab.meter.measure(self._experiment.measurement.readings))
+            kind, name = "resistance", self._lab.meter.identify()
+        else:
+            assert self._lab.analyzer is not None  # assembly gives every laboratory one of the two
+            spectrum = self._lab.analyzer.measure(self._experiment.sweep, on_point=on_point)
+            spectrum.metadata.update(
+                {"pressure_mpa": pressure_mpa, "temperature_c": temperature_c, "trial": float(trial.number)}
+            )
+            data = spectrum_to_bytes(spectrum)
+            kind, name = "spectrum", self._lab.analyzer.capability.name
+        return Taken(e.SpectrumRecorded(trial.number, digest_of(data), kind, attempt, name), data)
+
+    def _held(self, trial: TrialState) -> tuple[float, float]:
+        """Return pressure and temperature at which the cell is held now; refuse to measure another state."""
+        press = self._lab.press
+        if press is None:
+            return 0.0, trial.held_c if trial.held_c is not None else self._experiment.measurement.temperature_c
+        reading = press.read()
+        die = self._experiment.cell.die
+        now_mpa = die.pressure_mpa(reading.force_kn)
+        if trial.held_mpa is not None:
+            step_mpa = die.pressure_mpa(press.capability.resolution_kn)
+            allowed_mpa = max(HOLD_TOLERANCE * trial.held_mpa, 3 * step_mpa)
+            if abs(now_mpa - trial.held_mpa) > allowed_mpa:
+                raise StageFailedError(
+                    f"the cell was held at {trial.held_mpa:.3g} MPa to be measured and is now at {now_mpa:.3g} MPa "
+                    f"(allowed: ±{allowed_mpa:.2g} MPa): its contact may have changed"
+                )
+        return now_mpa, reading.temperature_c
+
+    # ------------------------------------------------------------------ judging
+
+    def _judge(self, data: bytes, trial: TrialState) -> e.Measured:
+        cell = self._experiment.cell
+        analysis = analyse(
+            spectrum_from_bytes(data), area_cm2=cell.area_cm2, interfaces=max(1, cell.interfaces)
+        )
+        return _measured(trial, analysis.outcomes, analysis.verdict.value, analysis.verdict.reasons, _brief(analysis))
+
+    def _judge_resistance(self, data: bytes, trial: TrialState) -> e.Measured:
+        reading: ResistanceReading = resistance_from_bytes(data)
+        area_cm2 = self._experiment.cell.area_cm2
+        if not reading.valid or reading.resistance_ohm <= 0:
+            reason = "the meter reported an overload" if not reading.valid else "the resistance read is not positive"
+            return _measured(trial, {}, "remeasure", (reason,), {})
+        factor = 1000.0 * area_cm2  # Ω -> mΩ cm²
+        outcomes = {"contact_resistance_mohm_cm2": (reading.resistance_ohm * factor, reading.sd_ohm * factor)}
+        return _measured(trial, outcomes, "valid", (), {"readings": reading.readings})
+
+
+def _measured(
+    trial: TrialState,
+    outcomes: e.Outcomes,
+    verdict: str,
+    reasons: tuple[str, ...],
+    analysis: dict[str, Any],
+) -> e.Measured:
+    failures = [FAILURES[verdict]] if verdict in FAILURES else []
+    failures += ["sample_failed"] if any(text.startswith(SAMPLE_FAILED) for text in trial.deviations) else []
+    blameless = []
+    if not outcomes and not failures:
+        failures, blameless = ["invalid_measurement"], ["invalid_measurement"]
+    return e.Measured(
+        trial=trial.number,
+        outcomes={} if verdict in FAILURES else outcomes,
+        verdict=verdict,
+        failures=tuple(failures),
+        blameless=tuple(blameless),
+        reasons=tuple(reasons),
+        analysis=analysis,
+    )
+
+
+def _brief(analysis: Analysis) -> dict[str, Any]:
+    """What is worth keeping of a fit beside the numbers; the spectrum itself is in the store."""
+    return dict(analysis.brief)
+
+
+__all__ = ["ATTEMPTS", "Measuring", "Taken", "PressCapability"]

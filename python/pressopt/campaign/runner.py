@@ -1,0 +1,403 @@
+"""The only loop: propose, load, press, measure, learn, until the campaign is closed.
+
+Plain synchronous code on the clock that is handed in. Intent is on disk before an act and outcome after it, so
+that a new process goes on where an old one ended; only what may have moved the ram asks for a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Protocol
+
+from pressopt.campaign import events as e
+from pressopt.campaign.experiment import Experiment
+from pressopt.campaign.journal import Journal, digest_of
+from pressopt.campaign.laboratory import Laboratory
+from pressopt.campaign.lifecycle import CampaignPhase, Phase, PressPhase
+from pressopt.campaign.measuring import Measuring
+from pressopt.campaign.replay import CampaignState, TrialState, on_restart, replay
+from pressopt.clock import wall_pause_s
+from pressopt.errors import (
+    InstrumentError,
+    JournalError,
+    LifecycleError,
+    LimitError,
+    LinkVanished,
+    NeedsPersonError,
+    PressoptError,
+    StageFailedError,
+)
+from pressopt.optimizer import Recommender
+from pressopt.optimizer.observation import Recommendation
+from pressopt.pressing import LaminatorReading, PressReading, PressRecord
+from pressopt.pressing.execution import check_protocol, execute, execute_rolling, finish
+from pressopt.pressing.record import record_to_bytes
+
+#: Who writes what the runner itself decides.
+ACTOR = "runner"
+#: How often a waiting runner looks into its inbox, s of wall time.
+INBOX_PERIOD_S = 0.5
+
+
+class _BrokenOff(Exception):  # noqa: N818 - not an error: a person asked for it
+    """A measurement was broken off on request."""
+
+
+class StopRequest:
+    """How a person (Ctrl-C) or the system (SIGTERM) asks a running campaign to end.
+
+    The first request lets the trial in flight end; the second, or ``now``, breaks it off and makes the press safe.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self.now = False
+
+    def ask(self, *, now: bool = False) -> None:
+        """Ask once; asking again, or with ``now``, breaks off what runs."""
+        self.now = self.now or now or self.requested
+        self.requested = True
+
+
+class Watcher(Protocol):
+    """Sees what the runner does, to show it; must not change anything."""
+
+    def on_entry(self, event: e.Event, state: CampaignState) -> None: ...
+
+    def on_reading(self, trial: TrialState, reading: PressReading | LaminatorReading) -> None: ...
+
+    def on_point(self, trial: TrialState, done: int, planned: int) -> None: ...
+
+    def on_wait(self, message: str) -> None: ...
+
+
+class Runner:
+    """Runs one campaign on one laboratory.
+
+    Args:
+        experiment: What is searched, within which limits.
+        journal: Opened for writing; empty, or that of the same experiment.
+        laboratory: The wired instruments.
+        recommender: Proposes and recommends; a function of the history alone.
+        watcher: Is told of everything as it happens.
+        stop: Asked before every act.
+        software: Versions, written into the first event.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        journal: Journal,
+        laboratory: Laboratory,
+        *,
+        recommender: Recommender,
+        watcher: Watcher,
+        stop: StopRequest | None = None,
+        software: dict[str, str] | None = None,
+        confirm: Callable[[TrialState], str | None] | None = None,
+    ) -> None:
+        self.experiment = experiment
+        self.journal = journal
+        self.laboratory = laboratory
+        self.recommender = recommender
+        self.watcher = watcher
+        self.stop = stop or StopRequest()
+        self._software = software or {}
+        self._confirm = confirm
+        self.state = replay(journal.entries())
+        self._measuring = Measuring(experiment, laboratory)
+
+    # ------------------------------------------------------------------ the loop
+
+    def run(self) -> CampaignState:
+        """Go on until the campaign is closed, paused with nothing in flight, or asked to stop.
+
+        Returns:
+            The state in which it ended; ``state.phase`` tells which.
+
+        Raises:
+            NeedsPersonError: Something was interrupted or failed and a person must look.
+            JournalError: Nothing can be written down; the press has been made safe.
+            PressoptError: The optimizer or an instrument failed; the campaign can be resumed.
+        """
+        self._open()
+        try:
+            while self._tick():
+                pass
+        except JournalError:
+            self.laboratory.make_safe()
+            raise
+        return self.state
+
+    def _tick(self) -> bool:
+        """Do the next thing; return whether there is another."""
+        self._hear_wishes()
+        if self.state.phase is CampaignPhase.CLOSED:
+            return False
+        self._refuse_if_asking()
+        in_flight = self.state.in_flight
+        if in_flight:
+            if self.stop.requested and in_flight[0].phase in {Phase.PROPOSED, Phase.LOADED}:
+                return False
+            self._advance(in_flight[0])
+            return True
+        if self.stop.requested or self.state.phase is CampaignPhase.PAUSED:
+            return False
+        reason = self._why_finished()
+        if reason:
+            self._finish_machine()
+            self._close(reason)
+            return False
+        self._propose()
+        return True
+
+    def _record(self, *events: e.Event, actor: str = ACTOR, blobs: tuple[bytes, ...] = ()) -> None:
+        """Write down, then fold: state changes in no other way."""
+        self.journal.append(*events, actor=actor, blobs=blobs)
+        self.state = replay(self.journal.entries(after=self.state.last_seq), self.state)
+        for event in events:
+            self.watcher.on_entry(event, self.state)
+
+    # ------------------------------------------------------------------ beginning and end
+
+    def _open(self) -> None:
+        if self.state.phase is CampaignPhase.NEW:
+            self._record(
+                e.CampaignOpened(
+                    name=self.experiment.name,
+                    experiment_path=str(self.experiment.path),
+                    experiment_text=self.experiment.text,
+                    digest=self.experiment.digest,
+                    seed=self.experiment.seed,
+                    software=self._software,
+                )
+            )
+        interrupted = on_restart(self.state)
+        if interrupted:
+            self._record(*interrupted)
+        self._refuse_if_asking()
+        machine = self.laboratory.machine
+        try:
+            identity = machine.identify()
+        except InstrumentError as error:
+            self._record(e.PressLost(machine.capability.name, str(error)))
+            raise
+        if self.state.presses.get(machine.capability.name) in {None, PressPhase.GONE}:
+            self._record(e.PressFound(machine.capability.name, identity))
+
+    def _refuse_if_asking(self) -> None:
+        asking = self.state.asking
+        unsafe = [name for name, phase in self.state.presses.items() if phase is PressPhase.SAFE]
+        if not (asking or unsafe):
+            return
+        lines = [
+            f"trial {trial.number} is {trial.phase.value}: {trial.note}. Look at the press and the cell, then say what "
+            f"you found: `pressopt resolve {trial.number} discard`, `... measure` or `... done`"
+            for trial in asking
+        ]
+        lines += [
+            f"press '{name}' was made safe: {self.state.safe_reason.get(name, '')}. Look at it, then allow motion "
+            f"again: `pressopt clear`"
+            for name in unsafe
+        ]
+        raise NeedsPersonError("\n".join(lines))
+
+    def _why_finished(self) -> str:
+        """Return why there is no further trial, or an empty string."""
+        if len(self.state.done) >= self.experiment.budget.trials:
+            return f"the budget of {self.experiment.budget.trials} trials is spent"
+        rejected = sum(trial.phase is Phase.REJECTED for trial in self.state.trials.values())
+        if rejected >= 2 * self.experiment.budget.trials:
+            return f"{rejected} trials were rejected, twice the budget of {self.experiment.budget.trials}"
+        return self.recommender.why_stop(self.state.observations(), self.experiment.budget.stopping)
+
+    def _close(self, reason: str) -> None:
+        self._record(e.CampaignClosed(reason, recommendation_to_json(self.recommend())))
+
+    def recommend(self) -> Recommendation | None:
+        """Return the answer as far as the data go, or None while nothing valid was measured."""
+        history = self.state.observations()
+        if not any(observation.outcomes for observation in history):
+            return None
+        return self.recommender.recommend(history)
+
+    # ------------------------------------------------------------------ people
+
+    def _hear_wishes(self) -> None:
+        """Apply what people left in the inbox; what the tables do not allow is shown and dropped."""
+        for wish in self.journal.take_wishes():
+            try:
+                self._record_if_allowed(wish.event, actor=wish.actor)
+            except LifecycleError as error:
+                self.watcher.on_wait(f"not done: {error}")
+
+    def _record_if_allowed(self, event: e.Event, *, actor: str) -> None:
+        """Try the event on a copy of the state before it is written down."""
+        from pressopt.campaign.journal import Entry
+        from pressopt.campaign.replay import apply
+
+        apply(self.state, Entry(self.state.last_seq + 1, "", actor, event, ""))
+        self._record(event, actor=actor)
+
+    # ------------------------------------------------------------------ one trial
+
+    def _propose(self) -> None:
+        number = max(self.state.trials, default=0) + 1
+        try:
+            (proposal,) = self.recommender.ask(self.state.observations())
+            protocol = self.experiment.protocol(proposal.settings)
+            check_protocol(protocol, self.experiment.cell, self.experiment.limits, self.laboratory.capability)
+        except (PressoptError, ArithmeticError, ValueError) as error:
+            self._record(e.CampaignPaused(f"no proposal could be made: {error}"))
+            raise
+        self._record(
+            e.Proposed(
+                trial=number,
+                settings=proposal.settings,
+                reason=proposal.reason,
+                strategy=self.experiment.strategy.name,
+                predicted={name: (i.median, i.low, i.high) for name, i in proposal.predicted.items()},
+                feasibility=proposal.feasibility,
+            )
+        )
+
+    def _advance(self, trial: TrialState) -> None:
+        match trial.phase:
+            case Phase.PROPOSED:
+                self._load(trial)
+            case Phase.LOADED:
+                self._press(trial)
+            case Phase.MEASURING:
+                self._measure(trial)
+            case _:
+                raise LifecycleError(f"trial {trial.number} is {trial.phase.value} and cannot go on by itself")
+
+    def _load(self, trial: TrialState) -> None:
+        """Approve the trial and put its cell under the press: by wire, or by a person who confirms."""
+        try:
+            protocol = self.experiment.protocol(trial.settings)
+            check_protocol(protocol, self.experiment.cell, self.experiment.limits, self.laboratory.capability)
+        except LimitError as error:
+            self._record(e.TrialRejected(trial.number, str(error), by="limits"))
+            return
+        self._finish_machine()
+        changer = self.laboratory.changer
+        if changer is not None:
+            changer.load(trial.number)
+            self._record(e.Loaded(trial.number, by="sample changer"))
+            return
+        answer = self._confirm(trial) if self._confirm is not None else None
+        if answer is not None:
+            self._record(e.Loaded(trial.number, by=answer), actor=answer)
+            return
+        self.watcher.on_wait(
+            f"put cell {trial.number} under the press, then `pressopt confirm {trial.number}` "
+            f"(or `pressopt reject {trial.number}`)"
+        )
+        wall_pause_s(INBOX_PERIOD_S)
+
+    def _finish_machine(self) -> None:
+        """Open the press after the last cell: what was measured needs it no longer."""
+        if self.laboratory.press is not None:
+            finish(self.laboratory.press, self.laboratory.clock)
+
+    def _press(self, trial: TrialState) -> None:
+        protocol = self.experiment.protocol(trial.settings)
+        lab, experiment = self.laboratory, self.experiment
+        name = lab.capability.name
+        self._record(e.PressingStarted(trial.number, name, asdict(protocol)))
+
+        def on_reading(reading: PressReading | LaminatorReading) -> None:
+            self.watcher.on_reading(trial, reading)
+
+        try:
+            if lab.laminator is not None:
+                record = execute_rolling(
+                    lab.laminator,
+                    lab.clock,
+                    protocol,
+                    experiment.cell,
+                    experiment.limits,
+                    on_reading=on_reading,
+                    should_stop=lambda: self.stop.now,
+                )
+            else:
+                assert lab.press is not None  # Laboratory.machine has refused a laboratory with neither
+                record = execute(
+                    lab.press,
+                    lab.clock,
+                    protocol,
+                    experiment.cell,
+                    experiment.limits,
+                    on_reading=on_reading,
+                    should_stop=lambda: self.stop.now,
+                )
+        except InstrumentError as error:
+            self._fault(trial, error)
+            return
+        except BaseException:
+            lab.make_safe()
+            raise
+        data = record_to_bytes(record)
+        self._record(
+            e.PressingFinished(
+                trial=trial.number,
+                record=digest_of(data),
+                achieved=experiment.achieved_settings(record, trial.settings),
+                held_mpa=record.held_mpa,
+                held_c=record.held_c,
+                deviations=record.deviations,
+            ),
+            blobs=(data,),
+        )
+
+    def _fault(self, trial: TrialState, error: InstrumentError) -> None:
+        """Make the press safe, keep what was recorded, and write both down."""
+        reason = str(error)
+        try:
+            self.laboratory.make_safe()
+        except InstrumentError as unsafe:
+            reason += f"; making it safe failed too: {unsafe}"
+        name = self.laboratory.capability.name
+        blobs: tuple[bytes, ...] = ()
+        if isinstance(error, StageFailedError) and isinstance(error.record, PressRecord):
+            blobs = (record_to_bytes(error.record),)
+        faulted = e.Faulted(trial.number, reason, digest_of(blobs[0]) if blobs else "")
+        if self.stop.now and isinstance(error, StageFailedError):
+            # Broken off by a person, who knows: the cell is given up, the press has not failed.
+            resolved = e.Resolved(trial.number, "discard", by="operator", note="broken off on request")
+            self._record(faulted, resolved, blobs=blobs)
+            return
+        gone = isinstance(error, LinkVanished)
+        press = e.PressLost(name, reason) if gone else e.PressMadeSafe(name, reason)
+        self._record(faulted, press, blobs=blobs)
+
+    def _measure(self, trial: TrialState) -> None:
+        """Measure, write the raw data down, judge them; again while the verdict asks for it."""
+
+        def on_point(done: int, planned: int) -> None:
+            self.watcher.on_point(trial, done, planned)
+            if self.stop.now:
+                raise _BrokenOff
+
+        try:
+            taken = self._measuring.step(trial, on_point=on_point, blob=self.journal.blob)
+        except _BrokenOff:
+            # The press is opened, so the cell can no longer be measured as the protocol asks.
+            self.laboratory.make_safe()
+            self._record(e.TrialRejected(trial.number, "broken off on request", by="operator"))
+            return
+        except InstrumentError as error:
+            self._fault(trial, error)
+            return
+        if taken.recorded is not None:
+            self._record(taken.recorded, blobs=(taken.data,))
+        else:
+            assert taken.measured is not None
+            self._record(taken.measured)
+
+
+def recommendation_to_json(recommendation: Recommendation | None) -> dict[str, object]:
+    """Return a recommendation as plain JSON; empty when there is none."""
+    return asdict(recommendation) if recommendation is not None else {}
