@@ -1,1 +1,368 @@
-"""From an experiment to wired objects: the only place that knows both ends."""
+"""From an experiment to wired objects: the only place that knows both ends of every port."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from pressopt.campaign.experiment import Experiment, load_experiment, parse_experiment
+from pressopt.campaign.laboratory import Laboratory
+from pressopt.campaign.lifecycle import CampaignPhase
+from pressopt.campaign.physics_prior import SurrogatePrior
+from pressopt.campaign.replay import CampaignState, TrialState, replay
+from pressopt.campaign.runner import Runner, StopRequest, Watcher, recommendation_to_json
+from pressopt.clock import Clock, FastClock, WallClock
+from pressopt.errors import ExperimentError, JournalError
+from pressopt.instruments import connect_analyzer, connect_changer, connect_laminator, connect_meter, connect_press
+from pressopt.materials import Catalogue
+from pressopt.optimizer import DesignSpace, Recommender
+from pressopt.optimizer.observation import Recommendation
+from pressopt.pressing import PressCapability
+from pressopt.pressing.execution import settable
+from pressopt.profiles import DeviceProfile, load_profile
+from pressopt.store import SqliteJournal
+from pressopt.store.places import campaign_folder, find_campaign, journal_of
+from pressopt.surrogate import Prediction, Surrogate
+
+#: Name of the file in a campaign's folder in which the twin keeps its physical world over a killed process.
+TWIN_WORLD = "twin-world.json"
+
+
+#: Roles that a device can play in a laboratory, as experiment files name them.
+ROLES = ("press", "laminator", "analyzer", "meter")
+
+
+# ---------------------------------------------------------------------- the laboratory
+
+
+def open_laboratory(experiment: Experiment, folder: Path, *, clock: Clock | None = None) -> Laboratory:
+    """Connect the instruments that the experiment names, or serve a twin and connect to that.
+
+    Args:
+        experiment: Its ``laboratory`` says which devices.
+        folder: Of the campaign; a twin keeps its world there.
+        clock: Laboratory time; default: at once on the twin, real on a bench.
+
+    Raises:
+        ProfileError: A device profile is wrong.
+        InstrumentError: A line cannot be opened or another device answers.
+    """
+    wanted = experiment.laboratory
+    devices = {role: device for role in ROLES if (device := getattr(wanted, role)) is not None}
+    profiles = {role: load_profile(_beside(experiment, device.profile)) for role, device in devices.items()}
+    urls = {role: device.url for role, device in devices.items() if device.url is not None}
+    on_close: list[Callable[[], None]] = []
+    if wanted.kind == "twin":
+        clock = clock or FastClock()
+        urls, stop = _serve_twin(experiment, folder, profiles, clock)
+        on_close.append(stop)
+    clock = clock or WallClock()
+    laboratory = Laboratory(clock=clock, on_close=on_close)
+    try:
+        return _connect(laboratory, profiles, urls, automatic=wanted.loading == "automatic")
+    except BaseException:
+        laboratory.close()
+        raise
+
+
+def _beside(experiment: Experiment, profile: str) -> str:
+    """Return the path of a profile file that the experiment names relative to itself, or the shipped name."""
+    path = experiment.path.parent / profile
+    return str(path) if profile.endswith(".toml") else profile
+
+
+def _serve_twin(
+    experiment: Experiment, folder: Path, profiles: Mapping[str, DeviceProfile], clock: Clock
+) -> tuple[dict[str, str], Callable[[], None]]:
+    """Start the virtual laboratory behind real wires; return where its devices answer and how to stop it."""
+    from pressopt.twin.laboratory import VirtualBench
+    from pressopt.twin.server import TwinServer
+
+    bench = VirtualBench(
+        experiment.cell,
+        seed=experiment.laboratory.seed,
+        clock=clock,
+        state_path=folder / TWIN_WORLD,
+        rolled="laminator" in profiles,
+    )
+    server = TwinServer(bench, profiles, clock)
+    server.__enter__()
+    return dict(server.urls), lambda: server.__exit__(None, None, None)
+
+
+def _connect(
+    laboratory: Laboratory, profiles: Mapping[str, DeviceProfile], urls: Mapping[str, str], *, automatic: bool
+) -> Laboratory:
+    """Connect every device that the profiles name."""
+    clock = laboratory.clock
+    if "press" in profiles:
+        laboratory.press = connect_press(profiles["press"], clock, url=urls.get("press"))
+    if "laminator" in profiles:
+        laboratory.laminator = connect_laminator(profiles["laminator"], clock, url=urls.get("laminator"))
+    if automatic:
+        laboratory.changer = connect_changer(laboratory.machine)
+    if "analyzer" in profiles:
+        laboratory.analyzer = connect_analyzer(profiles["analyzer"], clock, url=urls.get("analyzer"))
+    if "meter" in profiles:
+        laboratory.meter = connect_meter(profiles["meter"], clock, url=urls.get("meter"))
+    return laboratory
+
+
+# ---------------------------------------------------------------------- the engine
+
+
+def surrogate_of(experiment: Experiment) -> Surrogate:
+    """Return the physics of the experiment's cell, with the user's own materials where the file names them."""
+    return Surrogate(experiment.cell, Catalogue.load(experiment.materials_file))
+
+
+def recommender_of(experiment: Experiment, space: DesignSpace | None = None) -> Recommender:
+    """Return the engine that the experiment asks for, searching ``space`` (default: the experiment's)."""
+    strategy = experiment.strategy
+    return Recommender(
+        space=space or experiment.space,
+        objectives=experiment.objectives,
+        constraints=experiment.constraints,
+        strategy=strategy.name,
+        seed=experiment.seed,
+        initial=experiment.budget.initial,
+        prior=SurrogatePrior(experiment, surrogate_of(experiment)),
+        replicates=experiment.budget.replicates,
+        risk=strategy.risk,
+    )
+
+
+def reachable_space(experiment: Experiment, capability: object) -> DesignSpace:
+    """Clip what is searched to what this press can do on this die: range and step of every pressure.
+
+    Raises:
+        LimitError: Nothing of a searched range is left.
+    """
+    if not isinstance(capability, PressCapability):
+        return experiment.space
+    return settable(experiment.space, capability, experiment.cell.die, experiment.limits)
+
+
+def software() -> dict[str, str]:
+    """Versions of what computes, for the first event of a journal."""
+    names = ("pressopt", "numpy", "scipy", "scikit-optimize")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+
+
+# ---------------------------------------------------------------------- a campaign
+
+
+class Campaign:
+    """One campaign with its journal, laboratory and engine; a context manager.
+
+    Attributes:
+        experiment: As the journal has it.
+        folder: Where the journal and the results lie.
+        laboratory: The wired instruments.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        folder: Path,
+        journal: SqliteJournal,
+        clock: Clock | None = None,
+        changes: Mapping[str, int] | None = None,
+    ) -> None:
+        self.experiment = experiment
+        self.folder = folder
+        self._journal = journal
+        self._changes = dict(changes or {})
+        self._ended: CampaignState | None = None
+        self._resources = contextlib.ExitStack()
+        self._resources.callback(journal.close)
+        try:
+            self.laboratory = open_laboratory(experiment, folder, clock=clock)
+            self._resources.callback(self.laboratory.close)
+            self.recommender = recommender_of(
+                experiment, reachable_space(experiment, self.laboratory.capability)
+            )
+        except BaseException:
+            self._resources.close()
+            raise
+
+    def __enter__(self) -> Campaign:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close lines, twin and journal; what the journal told last can still be asked."""
+        if self._ended is None:
+            self._ended = replay(self._journal.entries())
+        self._resources.close()
+
+    def run(
+        self,
+        watcher: Watcher | None = None,
+        *,
+        stop: StopRequest | None = None,
+        confirm: Callable[[TrialState], str | None] | None = None,
+    ) -> CampaignState:
+        """Go on until the budget is spent, a target is reached, or ``stop`` asks; see :meth:`Runner.run`."""
+        runner = Runner(
+            self.experiment,
+            self._journal,
+            self.laboratory,
+            recommender=self.recommender,
+            watcher=watcher or SilentWatcher(),
+            stop=stop,
+            software=software(),
+            changes=self._changes,
+            confirm=confirm,
+        )
+        return runner.run()
+
+    @property
+    def state(self) -> CampaignState:
+        """The campaign as the journal tells it now."""
+        return self._ended if self._ended is not None else replay(self._journal.entries())
+
+    @property
+    def recommendation(self) -> Recommendation:
+        """The recommended protocol by the model, as far as the data go.
+
+        Raises:
+            ExperimentError: Nothing valid has been measured yet.
+        """
+        history = self.state.observations()
+        if not any(observation.outcomes for observation in history):
+            raise ExperimentError("nothing valid has been measured yet: there is nothing to recommend")
+        return self.recommender.recommend(history)
+
+    def untouched(self) -> Prediction:
+        """What the surrogate expects of the cell at first touch: 1 MPa, 25 °C."""
+        return surrogate_of(self.experiment).predict(
+            self.experiment.untouched_protocol(), draws=256, seed=self.experiment.seed
+        )
+
+    def target_missed(self, state: CampaignState) -> bool:
+        """Whether an objective has a target that the recommended protocol is not expected to reach."""
+        expected: Mapping[str, Any] = (state.closed.recommendation if state.closed else {}).get("expected", {})
+        for goal in self.experiment.objectives:
+            if goal.target is None or goal.quantity not in expected:
+                continue
+            median = float(expected[goal.quantity]["median"])
+            if median > goal.target if goal.direction == "minimize" else median < goal.target:
+                return True
+        return False
+
+    def write_results(self) -> list[Path]:
+        """Write protocol, operator's sheet, table and pictures into the campaign's folder; return their paths."""
+        from pressopt.export import write_all
+
+        return write_all(self.experiment, self._journal, self.folder, untouched=self.untouched())
+
+
+class SilentWatcher:
+    """Watches and says nothing."""
+
+    def on_entry(self, event: object, state: CampaignState) -> None: ...
+
+    def on_reading(self, trial: TrialState, reading: object) -> None: ...
+
+    def on_point(self, trial: TrialState, done: int, planned: int) -> None: ...
+
+    def on_wait(self, message: str) -> None: ...
+
+
+def begin_campaign(
+    experiment: Experiment | Path | str,
+    *,
+    store: Path | None = None,
+    new: bool = False,
+    trials: int | None = None,
+    seed: int | None = None,
+    clock: Clock | None = None,
+) -> Campaign:
+    """Start a campaign in a folder of its own.
+
+    Args:
+        experiment: The experiment, or the path of its file.
+        store: Folder for journal and results; default: named after the experiment, beside its file. A finished
+            campaign there is left alone and the next free number is appended.
+        new: Leave an unfinished campaign alone, too.
+        trials, seed: Instead of the file's.
+        clock: Laboratory time; default: at once on the twin, real on a bench.
+
+    Raises:
+        ExperimentError: The file has mistakes; all of them are named.
+        JournalError: An unfinished campaign lies there (resume it, or ``new=True``).
+    """
+    loaded = experiment if isinstance(experiment, Experiment) else load_experiment(Path(experiment))
+    changes = {name: value for name, value in (("trials", trials), ("seed", seed)) if value is not None}
+    folder = campaign_folder(loaded.path, store, unfinished_is_taken=new)
+    return Campaign(changed(loaded, changes), folder, SqliteJournal.create(journal_of(folder)), clock, changes)
+
+
+def changed(experiment: Experiment, changes: Mapping[str, int]) -> Experiment:
+    """Return the experiment with another number of ``trials`` or another ``seed`` than its file's."""
+    budget = replace(experiment.budget, trials=changes.get("trials", experiment.budget.trials))
+    return replace(experiment, budget=budget, seed=changes.get("seed", experiment.seed))
+
+
+def continue_campaign(campaign: Path | str | None = None, *, clock: Clock | None = None) -> Campaign:
+    """Take up a campaign where its journal ends.
+
+    Args:
+        campaign: Its folder or experiment file; default: the newest below the working folder.
+        clock: Laboratory time; default: at once on the twin, real on a bench.
+
+    Raises:
+        JournalError: There is none, it cannot be read, or another process runs it.
+    """
+    folder = find_campaign(Path(campaign) if campaign is not None else None)
+    journal = SqliteJournal.open(journal_of(folder))
+    try:
+        experiment = experiment_of(journal)
+        return Campaign(experiment, folder, journal, clock)
+    except BaseException:
+        journal.close()
+        raise
+
+
+def experiment_of(journal: SqliteJournal) -> Experiment:
+    """Return the experiment that a journal was opened with, from the text in its first event."""
+    state = replay(journal.entries())
+    if state.opened is None:
+        raise JournalError(f"{journal.path} holds no campaign: nothing was written after it was made")
+    parsed = parse_experiment(state.opened.experiment_text, Path(state.opened.experiment_path))
+    return changed(parsed, state.opened.changes)
+
+
+def answer_of(folder: Path) -> dict[str, object]:
+    """Return the recommendation that the data of a campaign allow, as plain JSON; empty when there are none."""
+    with contextlib.closing(SqliteJournal.read(journal_of(folder))) as journal:
+        experiment = experiment_of(journal)
+        history = replay(journal.entries()).observations()
+    if not any(observation.outcomes for observation in history):
+        return {}
+    return recommendation_to_json(recommender_of(experiment).recommend(history))
+
+
+def run(
+    experiment: Experiment | Path | str, *, store: Path | None = None, watcher: Watcher | None = None, **changes: Any
+) -> Campaign:
+    """Run a campaign to its end and return it, closed: journal, state and recommendation can be read from it."""
+    campaign = begin_campaign(experiment, store=store, **changes)
+    with campaign:
+        campaign.run(watcher)
+        campaign.write_results()
+    return campaign
+
+
+__all__ = ["Campaign", "CampaignPhase", "begin_campaign", "continue_campaign", "open_laboratory", "run"]

@@ -43,6 +43,7 @@ class CampaignOpened(CampaignEvent):
     digest: str
     seed: int
     software: Mapping[str, str]
+    changes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ that a new process goes on where an old one ended; only what may have moved the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Protocol
 
@@ -83,6 +83,8 @@ class Runner:
         watcher: Is told of everything as it happens.
         stop: Asked before every act.
         software: Versions, written into the first event.
+        changes: What was asked on the command line instead of the file's (``trials``, ``seed``).
+        confirm: Asks a person at hand whether the cell of a trial is loaded; returns their name, or None: not yet.
     """
 
     def __init__(
@@ -94,7 +96,8 @@ class Runner:
         recommender: Recommender,
         watcher: Watcher,
         stop: StopRequest | None = None,
-        software: dict[str, str] | None = None,
+        software: Mapping[str, str] | None = None,
+        changes: Mapping[str, int] | None = None,
         confirm: Callable[[TrialState], str | None] | None = None,
     ) -> None:
         self.experiment = experiment
@@ -104,6 +107,7 @@ class Runner:
         self.watcher = watcher
         self.stop = stop or StopRequest()
         self._software = software or {}
+        self._changes = changes or {}
         self._confirm = confirm
         self.state = replay(journal.entries())
         self._measuring = Measuring(experiment, laboratory)
@@ -171,6 +175,7 @@ class Runner:
                     digest=self.experiment.digest,
                     seed=self.experiment.seed,
                     software=self._software,
+                    changes=self._changes,
                 )
             )
         interrupted = on_restart(self.state)
@@ -292,8 +297,8 @@ class Runner:
             self._record(e.Loaded(trial.number, by=answer), actor=answer)
             return
         self.watcher.on_wait(
-            f"put cell {trial.number} under the press, then `pressopt confirm {trial.number}` "
-            f"(or `pressopt reject {trial.number}`)"
+            f"put cell {trial.number} under the press, then press Enter here or say "
+            f"`pressopt confirm {trial.number}` (or `pressopt reject {trial.number}`)"
         )
         wall_pause_s(INBOX_PERIOD_S)
 

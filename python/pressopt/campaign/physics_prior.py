@@ -1,0 +1,43 @@
+"""The surrogate as the optimizer's prior: settings in, draws of its uncertain parameters out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pressopt.campaign.experiment import Experiment
+from pressopt.optimizer.observation import Settings
+from pressopt.pressing import QUANTITIES
+from pressopt.surrogate import Prediction, ProtocolTable, Surrogate
+
+#: Parameter draws behind every answer. More cost time in every proposal, fewer make the prior grainy.
+DRAWS = 128
+
+
+class SurrogatePrior:
+    """Implements :class:`pressopt.optimizer.Prior` by the Rust surrogate of one experiment's cell.
+
+    The draws are fixed by the seed, so that row ``j`` is the same parameter draw in every answer.
+    """
+
+    def __init__(self, experiment: Experiment, surrogate: Surrogate, *, draws: int = DRAWS) -> None:
+        self._experiment = experiment
+        self._surrogate = surrogate
+        self._draws = draws
+        self._last: tuple[tuple[tuple[tuple[str, float | int | str], ...], ...], Prediction] | None = None
+
+    def draws(self, quantity: str, settings: Sequence[Settings]) -> NDArray[np.float64]:
+        """Shape (draws, n): predictions on the model's scale (natural logarithm of log quantities)."""
+        values = self._predict(settings).draws[quantity]
+        return np.log(values) if QUANTITIES[quantity].log else values
+
+    def _predict(self, settings: Sequence[Settings]) -> Prediction:
+        """Predict all quantities at once; the optimizer asks one after the other for the same settings."""
+        key = tuple(tuple(one.items()) for one in settings)
+        if self._last is None or self._last[0] != key:
+            table = ProtocolTable(**self._experiment.table(list(settings)))
+            found = self._surrogate.predict(table, draws=self._draws, seed=self._experiment.seed)
+            self._last = (key, found)
+        return self._last[1]

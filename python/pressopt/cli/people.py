@@ -1,0 +1,223 @@
+"""What people say to a campaign: confirm, reject, resolve, clear, pause, unpause, close; and verify."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+if TYPE_CHECKING:
+    from pressopt.campaign.events import Event
+
+_CAMPAIGN = click.option(
+    "--campaign",
+    type=click.Path(path_type=Path),
+    help="Folder or experiment file of the campaign.  [default: the newest below this folder]",
+)
+_BY = click.option("--by", default=None, help="Who says so.  [default: your login name]")
+_NOTE = click.option("--note", default="", help="A word on why.")
+
+
+def _say(campaign: Path | None, event: Event, by: str) -> None:
+    """Write the event down, or leave it to the runner that holds the journal."""
+    from pressopt.campaign.journal import Entry
+    from pressopt.campaign.replay import apply, replay
+    from pressopt.errors import JournalLocked
+    from pressopt.store import SqliteJournal, leave_wish
+    from pressopt.store.places import find_campaign, journal_of
+
+    path = journal_of(find_campaign(campaign))
+    try:
+        with contextlib.closing(SqliteJournal.open(path)) as journal:
+            state = replay(journal.entries())
+            apply(state, Entry(state.last_seq + 1, "", by, event, ""))
+            journal.append(event, actor=by)
+        click.echo(f"noted: {type(event).__name__} in {path.parent}")
+    except JournalLocked:
+        with contextlib.closing(SqliteJournal.read(path)) as journal:
+            state = replay(journal.entries())
+            apply(state, Entry(state.last_seq + 1, "", by, event, ""))
+        leave_wish(path, event, actor=by)
+        click.echo(f"left for the running campaign: {type(event).__name__} in {path.parent}")
+
+
+def _name(by: str | None) -> str:
+    return by or getpass.getuser()
+
+
+@click.command()
+@click.argument("trial", type=int)
+@_CAMPAIGN
+@_BY
+def confirm(trial: int, campaign: Path | None, by: str | None) -> None:
+    """Confirm that the cell of TRIAL lies under the press and may be pressed as proposed."""
+    from pressopt.campaign.events import Loaded
+
+    _say(campaign, Loaded(trial, by=_name(by)), _name(by))
+
+
+@click.command()
+@click.argument("trial", type=int)
+@_CAMPAIGN
+@_BY
+@_NOTE
+def reject(trial: int, campaign: Path | None, by: str | None, note: str) -> None:
+    """Give TRIAL up: its proposal is not pressed, or its cell cannot be measured."""
+    from pressopt.campaign.events import TrialRejected
+
+    _say(campaign, TrialRejected(trial, note or "rejected by a person", by=_name(by)), _name(by))
+
+
+@click.command()
+@click.argument("trial", type=int)
+@click.argument("action", type=click.Choice(["discard", "measure", "done"]))
+@click.option(
+    "--achieved", multiple=True, metavar="SETTING=VALUE", help="What the cell got, e.g. lamination.pressure_mpa=24.8."
+)
+@click.option(
+    "--result", multiple=True, metavar="QUANTITY=VALUE±SD", help="With `done`: what was measured by hand."
+)
+@_CAMPAIGN
+@_BY
+@_NOTE
+def resolve(
+    trial: int,
+    action: str,
+    achieved: tuple[str, ...],
+    result: tuple[str, ...],
+    campaign: Path | None,
+    by: str | None,
+    note: str,
+) -> None:
+    """Say what was found at TRIAL after an interruption or a fault.
+
+    discard: the cell is given up. measure: it was pressed well and is measured as it is now.
+    done: a person pressed and measured it by hand (give --result).
+
+    Examples:
+
+        pressopt resolve 7 discard --note "foil had slipped"
+
+        pressopt resolve 7 done --result interfacial_resistance_ohm_cm2=14.2±0.5
+    """
+    from pressopt.campaign.events import Resolved
+
+    outcomes = _results(result)
+    if action == "done" and not outcomes:
+        raise click.UsageError("`done` needs at least one --result QUANTITY=VALUE±SD; without one say `discard`")
+    if action != "done" and outcomes:
+        raise click.UsageError(f"--result goes with `done`, not with `{action}`")
+    event = Resolved(trial, action, by=_name(by), note=note, achieved=_numbers(achieved), outcomes=outcomes)
+    _say(campaign, event, _name(by))
+
+
+def _numbers(pairs: tuple[str, ...]) -> dict[str, float]:
+    """Read SETTING=VALUE pairs."""
+    found: dict[str, float] = {}
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        try:
+            found[key] = float(value)
+        except ValueError:
+            raise click.UsageError(f"--achieved {pair}: write SETTING=NUMBER, e.g. pressing.pressure_mpa=24.8") from None
+    return found
+
+
+def _results(pairs: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+    """Read QUANTITY=VALUE±SD pairs; `+-` stands for ± where a keyboard has none."""
+    from pressopt.pressing import QUANTITIES
+
+    found: dict[str, tuple[float, float]] = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        value, _, sd = text.replace("+-", "±").partition("±")
+        if name not in QUANTITIES:
+            raise click.UsageError(f"--result {pair}: there is no quantity {name!r}; known: {', '.join(QUANTITIES)}")
+        try:
+            found[name] = (float(value), float(sd))
+        except ValueError:
+            raise click.UsageError(f"--result {pair}: write {name}=VALUE±SD, e.g. {name}=14.2±0.5") from None
+        if not found[name][1] > 0:
+            raise click.UsageError(f"--result {pair}: the standard deviation must be positive")
+    return found
+
+
+@click.command()
+@_CAMPAIGN
+@click.option("--press", default=None, help="Name of the press.  [default: the one that was made safe]")
+@_BY
+@_NOTE
+def clear(campaign: Path | None, press: str | None, by: str | None, note: str) -> None:
+    """Allow motion again after a press was made safe and a person has looked at it."""
+    from pressopt.campaign.events import FaultCleared
+    from pressopt.campaign.lifecycle import PressPhase
+    from pressopt.campaign.replay import replay
+    from pressopt.store import SqliteJournal
+    from pressopt.store.places import find_campaign, journal_of
+
+    if press is None:
+        with contextlib.closing(SqliteJournal.read(journal_of(find_campaign(campaign)))) as journal:
+            state = replay(journal.entries())
+        safe = [name for name, phase in state.presses.items() if phase is PressPhase.SAFE]
+        if len(safe) != 1:
+            known = ", ".join(f"{name} ({phase.value})" for name, phase in state.presses.items()) or "none"
+            raise click.UsageError(f"{len(safe)} presses are in the safe state; say which with --press: {known}")
+        (press,) = safe
+    _say(campaign, FaultCleared(press, by=_name(by), note=note), _name(by))
+
+
+@click.command()
+@_CAMPAIGN
+@_BY
+@_NOTE
+def pause(campaign: Path | None, by: str | None, note: str) -> None:
+    """Propose nothing new; what runs goes on."""
+    from pressopt.campaign.events import CampaignPaused
+
+    _say(campaign, CampaignPaused(note), _name(by))
+
+
+@click.command()
+@_CAMPAIGN
+@_BY
+def unpause(campaign: Path | None, by: str | None) -> None:
+    """Open a paused campaign again; `pressopt resume` then goes on."""
+    from pressopt.campaign.events import CampaignContinued
+
+    _say(campaign, CampaignContinued(), _name(by))
+
+
+@click.command()
+@_CAMPAIGN
+@_BY
+@_NOTE
+def close(campaign: Path | None, by: str | None, note: str) -> None:
+    """End a campaign before its budget is spent, with the answer that the data allow."""
+    from pressopt.assembly import answer_of
+    from pressopt.campaign.events import CampaignClosed
+    from pressopt.store.places import find_campaign
+
+    folder = find_campaign(campaign)
+    _say(folder, CampaignClosed(note or "closed by a person", answer_of(folder)), _name(by))
+
+
+@click.command()
+@click.argument("campaign", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def verify(campaign: Path | None, as_json: bool) -> None:
+    """Check that no entry and no raw data of a journal were changed after they were written."""
+    from pressopt.store import SqliteJournal
+    from pressopt.store.places import find_campaign, journal_of
+
+    path = journal_of(find_campaign(campaign))
+    with contextlib.closing(SqliteJournal.read(path)) as journal:
+        count = journal.verify()
+        head = list(journal.entries())[-1].digest if count else ""
+    if as_json:
+        click.echo(json.dumps({"schema": "pressopt/verify/1", "journal": str(path), "entries": count, "head": head}))
+    else:
+        click.echo(f"{path}: {count} entries, unchanged since they were written; head {head[:12]}")

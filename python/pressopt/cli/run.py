@@ -1,0 +1,148 @@
+"""`pressopt run` and `pressopt resume`: a campaign from the experiment file to the recommended protocol."""
+
+from __future__ import annotations
+
+import getpass
+import select
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+if TYPE_CHECKING:
+    from pressopt.assembly import Campaign
+    from pressopt.campaign.replay import TrialState
+    from pressopt.campaign.runner import StopRequest, Watcher
+
+#: Exit code when the campaign ended without reaching the target it was given.
+TARGET_MISSED = 3
+
+
+@click.command()
+@click.argument("experiment", type=click.Path(path_type=Path))
+@click.option(
+    "--store", type=click.Path(path_type=Path), help="Folder for journal and results.  [default: beside EXPERIMENT]"
+)
+@click.option("--new", is_flag=True, help="Start a new campaign although an unfinished one is there.")
+@click.option("--trials", type=click.IntRange(min=1), help="Press at most so many cells, instead of the file's budget.")
+@click.option("--seed", type=int, help="Another seed than the file's.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per event on standard output.")
+@click.option("--quiet", is_flag=True, help="Only the answer.")
+def run(
+    experiment: Path,
+    store: Path | None,
+    new: bool,
+    trials: int | None,
+    seed: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run the campaign described by EXPERIMENT: propose, press, measure, learn, recommend.
+
+    On the built-in twin (`[laboratory] kind = "twin"`) it takes seconds; on a bench it runs the real instruments.
+    Ctrl-C lets the trial in flight end and stops; a second Ctrl-C breaks it off and makes the press safe.
+    `pressopt resume` goes on.
+
+    Examples:
+
+        pressopt run experiments/li-lpscl-symmetric.toml
+
+        pressopt run experiments/na-stack-pressure.toml --trials 12 --json > events.jsonl
+    """
+    from pressopt.assembly import begin_campaign
+
+    _go(begin_campaign(experiment, store=store, new=new, trials=trials, seed=seed), as_json=as_json, quiet=quiet)
+
+
+@click.command()
+@click.argument("campaign", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per event on standard output.")
+@click.option("--quiet", is_flag=True, help="Only the answer.")
+def resume(campaign: Path | None, as_json: bool, quiet: bool) -> None:
+    """Go on with CAMPAIGN (its folder or experiment file; default: the newest below this folder).
+
+    Nothing is lost and no cell is pressed twice, however the program ended. If it ended while the ram may have
+    moved, this stops with exit code 7 and asks what a person found; `pressopt resolve` answers.
+    """
+    from pressopt.assembly import continue_campaign
+
+    _go(continue_campaign(campaign), as_json=as_json, quiet=quiet)
+
+
+def _go(campaign: Campaign, *, as_json: bool, quiet: bool) -> None:
+    """Run to the end, show it, leave with the right code."""
+    from rich.console import Console
+
+    from pressopt.campaign.lifecycle import CampaignPhase
+    from pressopt.campaign.runner import StopRequest
+    from pressopt.cli.progress import JsonWatcher, LineWatcher, LiveWatcher
+    from pressopt.export.summary import final_summary
+
+    stop, talk = StopRequest(), Console(stderr=True)
+    terminal = talk.is_terminal and not as_json and not quiet
+    watcher: Watcher
+    with campaign, _signals(stop, talk) as terminated:
+        if as_json:
+            watcher = JsonWatcher()
+            state = campaign.run(watcher, stop=stop)
+        elif terminal:
+            with LiveWatcher(campaign.experiment, talk) as watcher:
+                state = campaign.run(watcher, stop=stop, confirm=_confirmed_at_terminal if sys.stdin.isatty() else None)
+        else:
+            watcher = LineWatcher(campaign.experiment, (lambda _: None) if quiet else click.echo)
+            state = campaign.run(watcher, stop=stop)
+        files = campaign.write_results() if state.done else []
+        text, document = final_summary(campaign.experiment, state, campaign.untouched(), files)
+        if as_json:
+            JsonWatcher().write(document)
+        else:
+            # stdout is data: 100 columns wherever it goes that is no terminal.
+            Console(width=None if sys.stdout.isatty() else 100).print(text)
+    if terminated:
+        raise click.exceptions.Exit(143)
+    if stop.requested and state.phase is not CampaignPhase.CLOSED:
+        talk.print(f"stopped safely; go on with: pressopt resume {campaign.folder}", highlight=False)
+        raise click.exceptions.Exit(130)
+    if state.phase is CampaignPhase.CLOSED and campaign.target_missed(state):
+        raise click.exceptions.Exit(TARGET_MISSED)
+
+
+@contextmanager
+def _signals(stop: StopRequest, talk: object) -> Iterator[list[int]]:
+    """Turn Ctrl-C and SIGTERM into a request to stop; yields a list that names SIGTERM once it came."""
+    terminated: list[int] = []
+
+    def on_interrupt(*_: object) -> None:
+        stop.ask()
+        if not stop.now:
+            print(
+                "\nstopping: the trial in flight ends first; Ctrl-C again breaks it off and makes the press safe",
+                file=sys.stderr,
+            )
+
+    def on_terminate(*_: object) -> None:
+        terminated.append(signal.SIGTERM)
+        stop.ask(now=True)
+
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, on_interrupt),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, on_terminate),
+    }
+    try:
+        yield terminated
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _confirmed_at_terminal(trial: TrialState) -> str | None:
+    """Return the login name of the person who has pressed Enter since the last look, or None."""
+    ready, _, _ = select.select([sys.stdin], [], [], 0.0)
+    if not ready:
+        return None
+    sys.stdin.readline()
+    return getpass.getuser()
