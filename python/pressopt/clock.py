@@ -7,8 +7,10 @@ on :class:`FastClock`. Time-outs and the silence of a line are *not* laboratory 
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -94,3 +96,36 @@ class FastClock:
     def wait_until_s(self, time_s: float, *, wall_timeout_s: float) -> bool:
         with self._moved:
             return self._moved.wait_for(lambda: self._now_s >= time_s, timeout=wall_timeout_s)
+
+
+class AttendedClock:
+    """A clock whose owner looks after something else while time passes.
+
+    While an analyser sweeps for minutes under a press, the same thread must keep the press's heartbeat: every
+    sleep is cut into slices of at most ``period_s``, and ``attend`` is called after each.
+    """
+
+    def __init__(self, clock: Clock, *, period_s: float, attend: Callable[[], object]) -> None:
+        if not period_s > 0:
+            raise ValueError(f"the period of attention must be positive, got {period_s} s")
+        self._clock = clock
+        self._period_s = period_s
+        self._attend = attend
+        self._next_s = -math.inf
+
+    def now_s(self) -> float:
+        return self._clock.now_s()
+
+    def sleep_s(self, seconds: float) -> None:
+        end_s = self._clock.now_s() + max(0.0, seconds)
+        while True:
+            now_s = self._clock.now_s()
+            if now_s >= self._next_s:
+                self._attend()
+                self._next_s = now_s + self._period_s
+            if now_s >= end_s:
+                return
+            self._clock.sleep_s(min(end_s, self._next_s) - now_s)
+
+    def wait_until_s(self, time_s: float, *, wall_timeout_s: float) -> bool:
+        return self._clock.wait_until_s(time_s, wall_timeout_s=wall_timeout_s)
