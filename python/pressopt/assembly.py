@@ -185,9 +185,7 @@ class Campaign:
         try:
             self.laboratory = open_laboratory(experiment, folder, clock=clock)
             self._resources.callback(self.laboratory.close)
-            self.recommender = recommender_of(
-                experiment, reachable_space(experiment, self.laboratory.capability)
-            )
+            self.recommender = recommender_of(experiment, reachable_space(experiment, self.laboratory.capability))
         except BaseException:
             self._resources.close()
             raise
@@ -355,7 +353,11 @@ def answer_of(folder: Path) -> dict[str, object]:
 
 
 def run(
-    experiment: Experiment | Path | str, *, store: Path | None = None, watcher: Watcher | None = None, **changes: Any
+    experiment: Experiment | Path | str,
+    *,
+    store: Path | None = None,
+    watcher: Watcher | None = None,
+    **changes: Any,
 ) -> Campaign:
     """Run a campaign to its end and return it, closed: journal, state and recommendation can be read from it."""
     campaign = begin_campaign(experiment, store=store, **changes)

@@ -85,7 +85,10 @@ def test_tampering_is_found(path: Path) -> None:
         db.execute("DROP TRIGGER event_unchanged")
         db.execute("UPDATE event SET body = replace(body, '1.5', '2.5') WHERE seq = 2")
         db.commit()
-    with contextlib.closing(SqliteJournal.read(path)) as journal, pytest.raises(JournalUnreadable, match="entry 2 was"):
+    with (
+        contextlib.closing(SqliteJournal.read(path)) as journal,
+        pytest.raises(JournalUnreadable, match="entry 2 was"),
+    ):
         journal.verify()
 
 
@@ -117,7 +120,10 @@ def test_wishes_reach_the_writer_once(path: Path) -> None:
     with contextlib.closing(SqliteJournal.open(path)) as journal:
         leave_wish(path, e.CampaignPaused("lunch"), actor="operator")
         leave_wish(path, e.Loaded(1, by="operator"), actor="operator")
-        assert [wish.event for wish in journal.take_wishes()] == [e.CampaignPaused("lunch"), e.Loaded(1, "operator")]
+        assert [wish.event for wish in journal.take_wishes()] == [
+            e.CampaignPaused("lunch"),
+            e.Loaded(1, "operator"),
+        ]
         assert journal.take_wishes() == []
 
 

@@ -59,7 +59,9 @@ class Measuring:
         if trial.measurements:
             last = trial.measurements[-1]
             data = blob(last.measurement)
-            measured = self._judge_resistance(data, trial) if last.kind == "resistance" else self._judge(data, trial)
+            measured = (
+                self._judge_resistance(data, trial) if last.kind == "resistance" else self._judge(data, trial)
+            )
             if measured.verdict != "remeasure" or len(trial.measurements) >= ATTEMPTS:
                 return Taken(measured=measured)
             self._lab.clock.sleep_s(self._experiment.measurement.settle_s)
@@ -105,16 +107,18 @@ class Measuring:
 
     def _judge(self, data: bytes, trial: TrialState) -> e.Measured:
         cell = self._experiment.cell
-        analysis = analyse(
-            spectrum_from_bytes(data), area_cm2=cell.area_cm2, interfaces=max(1, cell.interfaces)
+        analysis = analyse(spectrum_from_bytes(data), area_cm2=cell.area_cm2, interfaces=max(1, cell.interfaces))
+        return _measured(
+            trial, analysis.outcomes, analysis.verdict.value, analysis.verdict.reasons, _brief(analysis)
         )
-        return _measured(trial, analysis.outcomes, analysis.verdict.value, analysis.verdict.reasons, _brief(analysis))
 
     def _judge_resistance(self, data: bytes, trial: TrialState) -> e.Measured:
         reading: ResistanceReading = resistance_from_bytes(data)
         area_cm2 = self._experiment.cell.area_cm2
         if not reading.valid or reading.resistance_ohm <= 0:
-            reason = "the meter reported an overload" if not reading.valid else "the resistance read is not positive"
+            reason = (
+                "the meter reported an overload" if not reading.valid else "the resistance read is not positive"
+            )
             return _measured(trial, {}, "remeasure", (reason,), {})
         factor = 1000.0 * area_cm2  # Ω -> mΩ cm²
         outcomes = {"contact_resistance_mohm_cm2": (reading.resistance_ohm * factor, reading.sd_ohm * factor)}

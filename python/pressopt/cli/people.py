@@ -76,7 +76,10 @@ def reject(trial: int, campaign: Path | None, by: str | None, note: str) -> None
 @click.argument("trial", type=int)
 @click.argument("action", type=click.Choice(["discard", "measure", "done"]))
 @click.option(
-    "--achieved", multiple=True, metavar="SETTING=VALUE", help="What the cell got, e.g. lamination.pressure_mpa=24.8."
+    "--achieved",
+    multiple=True,
+    metavar="SETTING=VALUE",
+    help="What the cell got, e.g. lamination.pressure_mpa=24.8.",
 )
 @click.option(
     "--result", multiple=True, metavar="QUANTITY=VALUE±SD", help="With `done`: what was measured by hand."
@@ -123,7 +126,9 @@ def _numbers(pairs: tuple[str, ...]) -> dict[str, float]:
         try:
             found[key] = float(value)
         except ValueError:
-            raise click.UsageError(f"--achieved {pair}: write SETTING=NUMBER, e.g. pressing.pressure_mpa=24.8") from None
+            raise click.UsageError(
+                f"--achieved {pair}: write SETTING=NUMBER, e.g. pressing.pressure_mpa=24.8"
+            ) from None
     return found
 
 
@@ -136,7 +141,9 @@ def _results(pairs: tuple[str, ...]) -> dict[str, tuple[float, float]]:
         name, _, text = pair.partition("=")
         value, _, sd = text.replace("+-", "±").partition("±")
         if name not in QUANTITIES:
-            raise click.UsageError(f"--result {pair}: there is no quantity {name!r}; known: {', '.join(QUANTITIES)}")
+            raise click.UsageError(
+                f"--result {pair}: there is no quantity {name!r}; known: {', '.join(QUANTITIES)}"
+            )
         try:
             found[name] = (float(value), float(sd))
         except ValueError:
@@ -218,6 +225,8 @@ def verify(campaign: Path | None, as_json: bool) -> None:
         count = journal.verify()
         head = list(journal.entries())[-1].digest if count else ""
     if as_json:
-        click.echo(json.dumps({"schema": "pressopt/verify/1", "journal": str(path), "entries": count, "head": head}))
+        click.echo(
+            json.dumps({"schema": "pressopt/verify/1", "journal": str(path), "entries": count, "head": head})
+        )
     else:
         click.echo(f"{path}: {count} entries, unchanged since they were written; head {head[:12]}")

@@ -25,10 +25,14 @@ TARGET_MISSED = 3
 @click.command()
 @click.argument("experiment", type=click.Path(path_type=Path))
 @click.option(
-    "--store", type=click.Path(path_type=Path), help="Folder for journal and results.  [default: beside EXPERIMENT]"
+    "--store",
+    type=click.Path(path_type=Path),
+    help="Folder for journal and results.  [default: beside EXPERIMENT]",
 )
 @click.option("--new", is_flag=True, help="Start a new campaign although an unfinished one is there.")
-@click.option("--trials", type=click.IntRange(min=1), help="Press at most so many cells, instead of the file's budget.")
+@click.option(
+    "--trials", type=click.IntRange(min=1), help="Press at most so many cells, instead of the file's budget."
+)
 @click.option("--seed", type=int, help="Another seed than the file's.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per event on standard output.")
 @click.option("--quiet", is_flag=True, help="Only the answer.")
@@ -91,7 +95,9 @@ def _go(campaign: Campaign, *, as_json: bool, quiet: bool) -> None:
             state = campaign.run(watcher, stop=stop)
         elif terminal:
             with LiveWatcher(campaign.experiment, talk) as watcher:
-                state = campaign.run(watcher, stop=stop, confirm=_confirmed_at_terminal if sys.stdin.isatty() else None)
+                state = campaign.run(
+                    watcher, stop=stop, confirm=_confirmed_at_terminal if sys.stdin.isatty() else None
+                )
         else:
             watcher = LineWatcher(campaign.experiment, (lambda _: None) if quiet else click.echo)
             state = campaign.run(watcher, stop=stop)

@@ -40,7 +40,9 @@ def setting(name: str, value: float | int | str, unit: str) -> str:
     return f"{number(float(value))} {unit}".strip()
 
 
-def asked_and_achieved(space: DesignSpace, asked: Mapping[str, float | int | str], got: Mapping[str, float]) -> str:
+def asked_and_achieved(
+    space: DesignSpace, asked: Mapping[str, float | int | str], got: Mapping[str, float]
+) -> str:
     """Return the searched settings in one line: ``25.0 → 25.2 MPa · 10.0 min · 60.0 → 59.8 °C``."""
     parts = []
     for variable in space.variables:
