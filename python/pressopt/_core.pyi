@@ -1,5 +1,6 @@
 """Types of the compiled numerics; checked against the binary by mypy.stubtest."""
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -86,3 +87,124 @@ def spectrum_z_hit(
     window: int,
 ) -> npt.NDArray[np.float64]:
     """Relative residual (n,) of the modulus against its reconstruction from the phase."""
+
+# --- Gaussian processes and acquisition (rust/py/src/gp.rs) ---
+
+class GaussianProcess:
+    """A process on an ensemble of m prior means; x: (n, d) in the unit cube, residuals: (m, n), noise: (n,) variances."""
+
+    @staticmethod
+    def fit(
+        x: npt.NDArray[np.float64],
+        residuals: npt.NDArray[np.float64],
+        noise: npt.NDArray[np.float64],
+        *,
+        log_weights: npt.NDArray[np.float64] | None = None,
+        length_scale: tuple[float, float] | None = None,
+        signal: tuple[float, float] | None = None,
+        fitted_noise: tuple[float, float] | None = None,
+        mean_variance: float | None = None,
+    ) -> GaussianProcess:
+        """Largest evidence times prior; priors are (centre, spread) of the logarithms. ValueError on bad numbers."""
+
+    @staticmethod
+    def with_parameters(
+        x: npt.NDArray[np.float64],
+        residuals: npt.NDArray[np.float64],
+        noise: npt.NDArray[np.float64],
+        *,
+        length_scales: Sequence[float],
+        signal_variance: float,
+        noise_variance: float,
+        mean_variance: float,
+        log_weights: npt.NDArray[np.float64] | None = None,
+    ) -> GaussianProcess:
+        """Conditions on the data with given parameters."""
+
+    def grown(
+        self, point: npt.NDArray[np.float64], residuals: npt.NDArray[np.float64], noise: float
+    ) -> GaussianProcess:
+        """A copy with one more observation: point (d,), residuals (m,). O(n²)."""
+
+    def predict(self, points: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Corrections of each member (points, m) and variances (points,), noise not included."""
+
+    def predict_with_gradient(
+        self, point: npt.NDArray[np.float64]
+    ) -> tuple[float, float, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Mean, variance and their gradients (d,) at one point."""
+
+    def leave_one_out(self) -> npt.NDArray[np.float64]:
+        """Log predictive density (n,) of each observation given the others."""
+
+    @property
+    def log_evidence(self) -> float: ...
+    @property
+    def weights(self) -> npt.NDArray[np.float64]: ...
+    @property
+    def length_scales(self) -> npt.NDArray[np.float64]: ...
+    @property
+    def signal_variance(self) -> float: ...
+    @property
+    def noise_variance(self) -> float: ...
+    @property
+    def observations(self) -> int: ...
+
+class SuccessClassifier:
+    """Where trials succeed: a process behind a probit, by Laplace's approximation."""
+
+    @staticmethod
+    def fit(x: npt.NDArray[np.float64], success: Sequence[bool]) -> SuccessClassifier: ...
+    def log_probability(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]: ...
+    @property
+    def log_evidence(self) -> float: ...
+
+def gp_log_evidence(
+    x: npt.NDArray[np.float64],
+    residuals: npt.NDArray[np.float64],
+    noise: npt.NDArray[np.float64],
+    *,
+    length_scales: Sequence[float],
+    signal_variance: float,
+    noise_variance: float,
+    mean_variance: float,
+    log_weights: npt.NDArray[np.float64] | None = None,
+) -> tuple[float, npt.NDArray[np.float64]]:
+    """Log evidence and its gradient by the logarithms of length scales, signal and noise (d + 2,)."""
+
+def search_acquisition(
+    candidates: npt.NDArray[np.float64],
+    objectives: Sequence[GaussianProcess],
+    *,
+    best: float | None = None,
+    front: tuple[Sequence[Sequence[float]], Sequence[float]] | None = None,
+    answer: tuple[float, Sequence[float]] | None = None,
+    constraints: Sequence[tuple[GaussianProcess, float, float]] = ...,
+    success: SuccessClassifier | None = None,
+    free: Sequence[bool],
+    relations: Sequence[tuple[Sequence[tuple[int, float, float, float, bool]], float]] = ...,
+    starts: int = 4,
+    iterations: int = 30,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Optima (k, d) and their values (k,), the best first; exactly one of best, front and answer."""
+
+def log_expected_improvement(
+    means: npt.NDArray[np.float64],
+    log_weights: npt.NDArray[np.float64],
+    variances: npt.NDArray[np.float64],
+    best: float,
+) -> npt.NDArray[np.float64]:
+    """Shape (n,) from mixtures of m Gaussians: means and variances (n, m), log weights (m,)."""
+
+def log_hypervolume_gain(
+    means: npt.NDArray[np.float64],
+    variances: npt.NDArray[np.float64],
+    front: tuple[Sequence[Sequence[float]], Sequence[float]],
+) -> npt.NDArray[np.float64]:
+    """Shape (n,) from means and variances (n, 2); front: (pairs, reference)."""
+
+def hypervolume(pairs: Sequence[Sequence[float]], reference: Sequence[float]) -> float:
+    """Area dominated by minimized pairs inside the reference."""
+
+def log_normal_cdf(z: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Shape (n,): logarithm of the normal distribution function, far into its tail."""

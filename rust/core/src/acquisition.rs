@@ -1,1 +1,0 @@
-//! What the next trial is expected to gain.
