@@ -1,0 +1,350 @@
+"""What is believed about each quantity: a Gaussian process, alone or as the discrepancy of physics, and failures.
+
+Everything here lives on the model's scale with the sign that makes less better, divided by one scale per quantity;
+``components`` are Gaussians of a mixture: the members of the physics ensemble, and the process without physics.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pressopt._core import GaussianProcess, SuccessClassifier, log_normal_cdf
+from pressopt.optimizer.goals import Objective, OutcomeConstraint, from_model, measurement_to_model
+from pressopt.optimizer.observation import Interval, Settings
+from pressopt.optimizer.question import Prior, Question, achieved
+
+Array = NDArray[np.float64]
+
+#: Below so many observations nothing can be said against the physics.
+_ENOUGH_TO_JUDGE = 3
+#: Components with less weight than this are left out of predictions.
+_NEGLIGIBLE = 1e-4
+#: Discrepancy of the physics: centre and spread of its log variance relative to the spread of the data: a third of
+#: the spread, within a factor of four and a half (assumed).
+_DISCREPANCY = (math.log(0.3**2), 1.5)
+#: Variance of a constant factor between physics and truth, on a log scale: a factor of 1.6 either way (assumed).
+_OFFSET_LOG = 0.5**2
+#: The same on a linear scale, relative to the spread of the data (assumed).
+_OFFSET_LINEAR = 0.3**2
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Gaussian mixtures at n points on the signed model scale: means and variances (n, c), log weights (c,)."""
+
+    means: Array
+    variances: Array
+    log_weights: Array
+
+    @property
+    def mean(self) -> Array:
+        """Shape (n,)."""
+        mean: Array = self.means @ np.exp(self.log_weights)
+        return mean
+
+    @property
+    def variance(self) -> Array:
+        """Shape (n,): within and between the components."""
+        mean = self.mean[:, None]
+        variance: Array = (self.variances + (self.means - mean) ** 2) @ np.exp(self.log_weights)
+        return variance
+
+    def probability_below(self, value: float) -> Array:
+        """Shape (n,)."""
+        z = (value - self.means) / np.sqrt(self.variances)
+        below: Array = np.exp(log_normal_cdf(z.ravel())).reshape(z.shape) @ np.exp(self.log_weights)
+        return below
+
+    def quantile(self, probability: float) -> Array:
+        """Shape (n,), by bisection."""
+        reach = 10.0 * np.sqrt(self.variances)
+        low, high = (self.means - reach).min(axis=1), (self.means + reach).max(axis=1)
+        weights = np.exp(self.log_weights)
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            z = (middle[:, None] - self.means) / np.sqrt(self.variances)
+            below = np.exp(log_normal_cdf(z.ravel())).reshape(z.shape) @ weights < probability
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return 0.5 * (low + high)
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What is believed about one quantity.
+
+    Attributes:
+        quantity: Its name.
+        sign: 1 when less is better, -1 when more is.
+        shift: Signed mean of the data.
+        scale: Standard deviation of the data, or of the physics while there are too few.
+        plain: The process without physics; ``None`` when nothing was measured.
+        discrepancy: The process on what physics leaves; ``None`` without physics.
+        physics_share: Weight of the physics against the plain process, 0 to 1.
+        draw_weights: Posterior weight of each draw of the physics.
+        noise: Variance of one reading, scaled.
+    """
+
+    quantity: str
+    sign: float
+    shift: float
+    scale: float
+    plain: GaussianProcess | None
+    discrepancy: GaussianProcess | None = None
+    physics_share: float = 0.0
+    draw_weights: Array = field(default_factory=lambda: np.zeros(0))
+    noise: float = 0.0
+    prior: Prior | None = None
+
+    @property
+    def pure(self) -> GaussianProcess | None:
+        """The plain process when nothing else matters, so that gradients may be used; else ``None``."""
+        return self.plain if self.physics_share == 0.0 else None
+
+    def at(self, points: Array, settings: Sequence[Settings]) -> Mixture:
+        """The prediction of the true value at points (n, dimension) that belong to the settings."""
+        means, variances, weights = [], [], []
+        if self.plain is not None and self.physics_share < 1.0:
+            correction, variance = self.plain.predict(points)
+            means.append(self.shift + self.scale * correction)
+            variances.append(np.broadcast_to(self.scale**2 * variance[:, None], correction.shape))
+            weights.append(np.array([math.log1p(-self.physics_share)]))
+        if self.prior is not None and self.physics_share > 0.0:
+            kept = np.flatnonzero(self.draw_weights > _NEGLIGIBLE * self.draw_weights.max())
+            expected = self.sign * draws_of(self.prior, self.quantity, settings)[kept].T
+            if self.discrepancy is not None:
+                correction, variance = self.discrepancy.predict(points)
+                expected = expected + self.scale * correction[:, kept]
+                spread = self.scale**2 * variance[:, None]
+            else:
+                # Physics alone: what no instrument measures has no discrepancy that could be learned.
+                spread = np.full((len(points), 1), 1e-4 * self.scale**2)
+            means.append(expected)
+            variances.append(np.broadcast_to(spread, expected.shape))
+            share = self.draw_weights[kept] / self.draw_weights[kept].sum()
+            weights.append(math.log(self.physics_share) + np.log(share))
+        return Mixture(np.hstack(means), np.hstack(variances), np.concatenate(weights))
+
+    def grown(self, point: Array, settings: Settings) -> Belief:
+        """As if the expected value had been read at a point: a pending trial teaches where not to look again."""
+        plain, discrepancy = self.plain, self.discrepancy
+        value = float(self.at(point[None, :], [settings]).mean[0])
+        if plain is not None:
+            plain = plain.grown(point, np.array([(value - self.shift) / self.scale]), 0.0)
+        if discrepancy is not None and self.prior is not None:
+            expected = self.sign * draws_of(self.prior, self.quantity, [settings])[:, 0]
+            discrepancy = discrepancy.grown(point, (value - expected) / self.scale, 0.0)
+        return replace(self, plain=plain, discrepancy=discrepancy)
+
+    def interval(self, mixture: Mixture, probability: float = 0.95) -> list[Interval]:
+        """Median and central interval at each point, in the quantity's own unit."""
+        tail = 0.5 * (1.0 - probability)
+        levels = [mixture.quantile(level) for level in (tail, 0.5, 1.0 - tail)]
+        found = []
+        for values in zip(*levels, strict=True):
+            low, median, high = (from_model(self.quantity, self.sign * float(value)) for value in values)
+            found.append(Interval(median, min(low, high), max(low, high), probability))
+        return found
+
+
+def draws_of(prior: Prior, quantity: str, settings: Sequence[Settings]) -> Array:
+    """Shape (k, n): the draws of the physics; what is not finite is brought to the edge of what is."""
+    draws = np.asarray(prior.draws(quantity, settings), dtype=float)
+    if np.isfinite(draws).all():
+        return draws
+    finite = draws[np.isfinite(draws)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    return np.nan_to_num(draws, nan=high, posinf=high, neginf=low)
+
+
+@dataclass(frozen=True)
+class Beliefs:
+    """Everything that the history says, quantity by quantity.
+
+    Attributes:
+        question: What was asked.
+        objectives: One belief per objective.
+        constraints: One belief per outcome constraint; its sign is 1.
+        success: Where trials succeed; ``None`` while none was tried.
+        failed: Whether any trial failed by its settings.
+        points: Shape (n, dimension): where all trials were that say something, as achieved.
+        settings: The same as settings that the press can set: as asked.
+        valid: Shape (n,): which of them succeeded.
+    """
+
+    question: Question
+    objectives: tuple[Belief, ...]
+    constraints: tuple[Belief, ...]
+    success: SuccessClassifier | None
+    failed: bool
+    points: Array
+    settings: tuple[Settings, ...]
+    valid: NDArray[np.bool_]
+
+    @property
+    def pure(self) -> bool:
+        """Whether every belief is a plain process."""
+        return all(belief.pure is not None for belief in (*self.objectives, *self.constraints))
+
+    def log_success(self, points: Array) -> Array:
+        """Shape (n,): log probability that a trial does not fail; 0 where no trial says anything."""
+        if self.success is None:
+            return np.zeros(len(points))
+        return self.success.log_probability(points)
+
+    def log_constraints(self, points: Array, settings: Sequence[Settings]) -> Array:
+        """Shape (constraints, n): log probability that each outcome keeps its bounds."""
+        rows = []
+        for constraint, belief in zip(self.question.constraints, self.constraints, strict=True):
+            mixture = belief.at(points, settings)
+            low, high = constraint.model_bounds
+            inside = mixture.probability_below(high) - mixture.probability_below(low)
+            rows.append(np.log(np.maximum(inside, 1e-300)))
+        return np.array(rows).reshape(len(rows), len(points))
+
+    def with_pending(self, settings: Sequence[Settings]) -> Beliefs:
+        """As if the expected values had been read at pending settings."""
+        beliefs = self
+        for one in settings:
+            point = self.question.space.to_unit(one)
+            beliefs = replace(
+                beliefs,
+                objectives=tuple(belief.grown(point, one) for belief in beliefs.objectives),
+                constraints=tuple(belief.grown(point, one) for belief in beliefs.constraints),
+            )
+        return beliefs
+
+
+def believe(question: Question, *, physics: bool) -> Beliefs | None:
+    """Learn from the history; ``None`` when a quantity was never measured and no physics speaks for it.
+
+    Args:
+        question: History, goals and prior.
+        physics: Whether the prior informs measured quantities; predicted ones always come from it.
+    """
+    told = [observation for observation in question.history if observation.feasible is not None]
+    places = [achieved(question.space, observation) for observation in told]
+    points = np.array([question.space.to_unit(place) for place in places]).reshape(-1, question.space.dimension)
+    valid = np.array([bool(observation.feasible) for observation in told], dtype=bool)
+    goals: list[Objective | OutcomeConstraint] = [*question.objectives, *question.constraints]
+    measured: dict[str, Belief] = {}
+    weights: Array | None = None
+    for goal in goals:
+        if goal.source == "measured" and goal.quantity not in measured:
+            belief = _learn(question, goal.quantity, places, points, physics=physics)
+            if belief is None:
+                return None
+            measured[goal.quantity] = belief
+            if weights is None and belief.discrepancy is not None:
+                weights = belief.draw_weights
+    found = []
+    for goal in goals:
+        sign = goal.sign if isinstance(goal, Objective) else 1.0
+        belief = measured[goal.quantity] if goal.source == "measured" else _foresee(question, goal.quantity, weights)
+        found.append(_with_sign(question, belief, sign, places, points, physics=physics))
+    settings = tuple(question.space.round(observation.settings) for observation in told)
+    count = len(question.objectives)
+    return Beliefs(
+        question=question,
+        objectives=tuple(found[:count]),
+        constraints=tuple(found[count:]),
+        success=SuccessClassifier.fit(points, valid.tolist()) if len(told) and not valid.all() else None,
+        failed=bool((~valid).any()),
+        points=points,
+        settings=settings,
+        valid=valid,
+    )
+
+
+def _with_sign(
+    question: Question, belief: Belief, sign: float, places: Sequence[Settings], points: Array, *, physics: bool
+) -> Belief:
+    """The same belief with the sign that makes less better."""
+    if sign == belief.sign:
+        return belief
+    if belief.plain is None:
+        return replace(belief, sign=sign, shift=-belief.shift)
+    learned = _learn(question, belief.quantity, places, points, physics=physics, sign=sign)
+    return learned if learned is not None else belief
+
+
+def _foresee(question: Question, quantity: str, weights: Array | None) -> Belief:
+    """What physics alone expects."""
+    assert question.prior is not None, "the recommender refuses predictions without a prior"
+    spread = draws_of(question.prior, quantity, question.space.sample(32, seed=0, distinct=False))
+    scale = float(spread.std()) or 1.0
+    share = weights if weights is not None else np.full(len(spread), 1.0 / len(spread))
+    return Belief(quantity, 1.0, 0.0, scale, None, None, 1.0, share, 0.0, question.prior)
+
+
+def _learn(
+    question: Question,
+    quantity: str,
+    places: Sequence[Settings],
+    points: Array,
+    *,
+    physics: bool,
+    sign: float = 1.0,
+) -> Belief | None:
+    told = [observation for observation in question.history if observation.feasible is not None]
+    rows = [row for row, observation in enumerate(told) if observation.feasible and quantity in observation.outcomes]
+    read = [measurement_to_model(quantity, told[row].outcomes[quantity]) for row in rows]
+    y = sign * np.array([value for value, _ in read])
+    variance = np.array([v for _, v in read])
+    prior = question.prior if physics else None
+    spread = float(y.std()) if len(y) > 1 else 0.0
+    if prior is not None and len(y) < _ENOUGH_TO_JUDGE:
+        sample = draws_of(prior, quantity, question.space.sample(32, seed=0, distinct=False))
+        spread = max(spread, float(sample.std(axis=1).mean()))
+    size = float(np.abs(y).max()) if len(y) else 1.0
+    # A constant has no spread; a tenth of its size (or one) stands for it until something differs.
+    scale = spread if spread > 1e-12 * size and spread > 0 else (0.1 * size or 1.0)
+    if not rows and prior is None:
+        return None
+    if not rows:
+        assert prior is not None
+        draws = len(draws_of(prior, quantity, question.space.sample(1, seed=0)))
+        return Belief(quantity, sign, 0.0, scale, None, None, 1.0, np.full(draws, 1.0 / draws), 0.0, prior)
+    x, noise = points[rows], variance / scale**2
+    shift = float(y.mean())
+    plain = GaussianProcess.fit(x, ((y - shift) / scale)[None, :], noise)
+    belief = Belief(quantity, sign, shift, scale, plain, noise=plain.noise_variance + float(np.median(noise)))
+    if prior is None:
+        return belief
+    expected = sign * draws_of(prior, quantity, [places[row] for row in rows])
+    from pressopt.optimizer.goals import on_log_scale
+
+    discrepancy = GaussianProcess.fit(
+        x,
+        (y - expected) / scale,
+        noise,
+        signal=_DISCREPANCY,
+        mean_variance=_OFFSET_LOG / scale**2 if on_log_scale(quantity) else _OFFSET_LINEAR,
+    )
+    return replace(
+        belief,
+        discrepancy=discrepancy,
+        physics_share=_share(discrepancy, plain),
+        draw_weights=discrepancy.weights,
+        noise=discrepancy.noise_variance + float(np.median(noise)),
+        prior=prior,
+    )
+
+
+def _share(discrepancy: GaussianProcess, plain: GaussianProcess) -> float:
+    """Weight of the physics: how much better it foretells each reading from the others than the plain process.
+
+    Source:
+        Yao, Vehtari, Simpson and Gelman, Bayesian Analysis 13 (2018) 917 (pseudo-BMA).
+    """
+    if plain.observations < _ENOUGH_TO_JUDGE:
+        return 1.0
+    gain = float(np.sum(discrepancy.leave_one_out() - plain.leave_one_out()))
+    share = 1.0 / (1.0 + math.exp(-min(max(gain, -700.0), 700.0)))
+    if share > 1.0 - _NEGLIGIBLE:
+        return 1.0
+    return share if share > _NEGLIGIBLE else 0.0
