@@ -80,6 +80,7 @@ class _Machine:
     frozen_c: float | None = None
     frozen_kn: float | None = None
     slip_mm: float = 0.0
+    metal_from_s: float = math.inf  # when the metal lies on the pellet
     formed_kn: float = 0.0  # highest force on powder before the metal was put in
     loaded: int = 0
     epoch: int = 0  # how many commands the loaded cell has seen: part of the key of its noise
@@ -319,6 +320,7 @@ class VirtualBench:
             machine.epoch += 1
             machine.slip_mm = 0.0
             machine.formed_kn = 0.0
+            machine.metal_from_s = math.inf
             machine.rolled = 0
             machine.rolling_from_s = None
             self._take(number)
@@ -621,7 +623,7 @@ class VirtualBench:
         formed = self.cell.die.pressure_mpa(machine.formed_kn) >= FORMED_MPA
         lower = machine.setpoint_kn < 0.98 * machine.formed_kn
         if machine.formed_kn > _CONTACT_KN and (released or lower or formed):
-            self._state = replace(self._state, metal=True)
+            machine.metal_from_s = now_s + max(0.0, here_kn - machine.setpoint_kn) / machine.ramp_kn_s
 
     # ------------------------------------------------------------------ rolls
 
@@ -686,6 +688,8 @@ class VirtualBench:
         edges = self._edges(self._done_s, time_s)
         for begin_s, end_s in pairwise(edges):
             middle_s = 0.5 * (begin_s + end_s)
+            if not state.metal and middle_s >= self._machine.metal_from_s:
+                state = replace(state, metal=True)
             if self._force.kind == "drive" and begin_s >= self._force.arrival_s + 3 * self.press.overshoot_s:
                 force_kn = self._force.mean_hold_kn(self.press)
             else:

@@ -67,6 +67,7 @@ class Law:
         adhesion_mpa, release_shape: What contact is kept when pressure is taken off.
         mismatch_k: Cooling that halves the contact by differing thermal contraction, K.
         bruise_mpa, bruise_shape: Pressure that bruises the electrolyte's face.
+        outflow_mpa: Present pressure under which the metal's rim flows away and takes half of the contact along.
         charge_ohm_cm2, charge_ev: Charge transfer at full contact (electronic film for a collector), Ω cm².
         interphase_ohm_cm2, interphase_ev: Reaction layer after 1 h at 25 °C, Ω cm².
         conductivity_ms_cm, conductivity_ev: Dense electrolyte at 25 °C.
@@ -75,6 +76,7 @@ class Law:
         powder, powder_mpa, powder_limit: Whether it is powder; pressure and limit of its compaction.
         threshold_density: Relative density at which the electrolyte starts to conduct.
         face_gain: How a pellet formed at higher pressure has a smoother face.
+        delaminate_mpa: Formation pressure whose stored strain splits half of the face off on ejection.
         layer_ohm_cm2: An interlayer's own resistance, Ω cm², when dense.
         layer_mpa: Pressure at which the interlayer densifies, MPa; 0: none.
         pin_share, pin_mpa, pin_break_mpa, pin_ohm_cm2: Pin-holes of an interlayer: share of area when unpressed,
@@ -107,6 +109,7 @@ class Law:
     release_shape: float
     mismatch_k: float
     bruise_mpa: float
+    outflow_mpa: float
     bruise_shape: float
     charge_ohm_cm2: float
     charge_ev: float
@@ -122,6 +125,7 @@ class Law:
     powder_limit: float
     threshold_density: float
     face_gain: float
+    delaminate_mpa: float
     layer_ohm_cm2: float
     layer_mpa: float
     pin_share: float
@@ -309,7 +313,11 @@ def contact(law: Law, state: CellState, pressure_mpa: Real, temperature_c: Real)
     kept = np.minimum((local + adhesion) / (state.peak + adhesion), 1.0) ** law.release_shape
     cooled = np.maximum(state.bond_c - sample_c, 0.0) / law.mismatch_k
     bruised = (state.peak / law.bruise_mpa) ** law.bruise_shape
-    return np.asarray(np.maximum(laid * broken * kept / (1 + cooled**2) / (1 + bruised), 1e-7))
+    flowing = (local / law.outflow_mpa) ** 2
+    if law.powder:
+        laid = laid / (1 + (state.compact / law.delaminate_mpa) ** 5)
+    share = laid * broken * kept / ((1 + cooled**2) * (1 + bruised) * (1 + flowing))
+    return np.asarray(np.maximum(share, 1e-7))
 
 
 @dataclass(frozen=True, slots=True)

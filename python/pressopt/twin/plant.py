@@ -191,7 +191,7 @@ class RollSpec:
     limit_speed_mm_s: float = 100.0
     limit_c: float = 150.0
     radius_mm: float = 50.0
-    cover_mpa: float = 60.0
+    cover_mpa: float = 250.0
     length_mm: float = 120.0
     heat_c_s: float = 1.0
     heat_s: float = 20.0

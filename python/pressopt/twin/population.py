@@ -54,7 +54,7 @@ class _Electrolyte:
 # 1803075); Li3OCl 0.032 (Front. Chem. 8 (2020) 562549); LLZO 0.51 (Murugan, Angew. Chem. 46 (2007) 7778), LLZTO
 # 1.0 (Li, J. Mater. Chem. 22 (2012) 15357). Boundary shares, densities and thresholds: assumed.
 _ELECTROLYTES = {
-    "Li6PS5Cl": _Electrolyte("sulfide", 4.9, 0.33, 0.12, 0.82, 0.3),
+    "Li6PS5Cl": _Electrolyte("sulfide", 5.3, 0.33, 0.12, 0.82, 0.3),
     "Li6PS5Br": _Electrolyte("sulfide", 4.0, 0.34, 0.15, 0.82, 0.3),
     "Li3PS4": _Electrolyte("sulfide", 0.45, 0.37, 0.1, 0.85, 0.3),
     "Li7SiPS8": _Electrolyte("sulfide", 6.0, 0.3, 0.15, 0.85, 0.3),
@@ -83,15 +83,15 @@ _SAME = {
 # Every contact starts from Li on Li6PS5Cl: so chosen that a symmetric cell of 12.7 mm shows over 500, 110, 50, 40,
 # 35, 32 Ω at 1, 5, 10, 15, 20, 25 MPa, 50 Ω on return to 5 MPa, and a short at 75 MPa (Doux, 2020).
 _LI_SULFIDE = Law(
-    wave_mpa=42.0, wave_shape=1.35, wave_logistic=False, film_mpa=5.0, film_shape=0.6,
+    wave_mpa=75.0, wave_shape=1.26, wave_logistic=False, film_mpa=4.3, film_shape=0.4,
     creep_gain=0.055, creep_s=1.0, creep_j_mol=37e3, creep_stretched=False, melting_c=180.5, soften_shape=0.6,
-    tilt=0.25, seat_mpa=60.0, adhesion_mpa=3.2, release_shape=0.95, mismatch_k=95.0,
-    bruise_mpa=95.0, bruise_shape=2.2, charge_ohm_cm2=1.0, charge_ev=0.35,
+    tilt=0.25, seat_mpa=60.0, adhesion_mpa=3.7, release_shape=0.86, mismatch_k=95.0,
+    bruise_mpa=95.0, outflow_mpa=150.0, bruise_shape=2.2, charge_ohm_cm2=0.95, charge_ev=0.35,
     interphase_ohm_cm2=0.35, interphase_ev=0.30,
-    conductivity_ms_cm=4.9, conductivity_ev=0.33, boundary_share=0.12, pellet_cm=0.1, density=0.82,
-    powder=False, powder_mpa=110.0, powder_limit=0.42, threshold_density=0.3, face_gain=0.3,
+    conductivity_ms_cm=5.3, conductivity_ev=0.33, boundary_share=0.12, pellet_cm=0.1, density=0.82,
+    powder=False, powder_mpa=110.0, powder_limit=0.42, threshold_density=0.3, face_gain=0.3, delaminate_mpa=540.0,
     layer_ohm_cm2=0.0, layer_mpa=0.0, pin_share=0.0, pin_mpa=60.0, pin_break_mpa=250.0, pin_ohm_cm2=0.0,
-    short_mpa=95.0, short_shape=7.0, short_k=160.0, pore_cliff=0.8,
+    short_mpa=84.0, short_shape=7.0, short_k=160.0, pore_cliff=0.8,
     crack_mpa=260.0, crack_shape=5.0, bending=1.0, damage_ratio=0.75, damage_shape=5.0,
     extrude_mpa=120.0, extrude_shape=2.5, extrude_s=900.0, gradient=0.06,
     limiting_ma_cm2=1.6, capacitance_f_cm2=6e-6,
@@ -107,7 +107,7 @@ _CONTACTS: dict[tuple[str, str], dict[str, float]] = {
     ("Li", "glass"): {"charge_ohm_cm2": 20.0, "short_mpa": 200.0, "crack_mpa": 200.0},
     ("Li", "halide"): {"interphase_ohm_cm2": 14.0, "charge_ohm_cm2": 3.0, "wave_mpa": 45.0},
     ("Li", "garnet"): {"wave_mpa": 50.0, "film_mpa": 14.0, "film_shape": 0.9, "charge_ohm_cm2": 3.0,
-                       "adhesion_mpa": 9.0, "release_shape": 0.9, "mismatch_k": 80.0, "bruise_mpa": 120.0,
+                       "adhesion_mpa": 9.0, "release_shape": 0.9, "mismatch_k": 170.0, "bruise_mpa": 120.0,
                        "interphase_ohm_cm2": 0.6, "interphase_ev": 0.28, "short_mpa": 170.0, "short_shape": 5.0,
                        "short_k": 220.0, "pore_cliff": 0.1, "crack_mpa": 190.0, "crack_shape": 4.5,
                        "capacitance_f_cm2": 3e-6},
@@ -116,11 +116,11 @@ _CONTACTS: dict[tuple[str, str], dict[str, float]] = {
                                "short_mpa": 330.0, "short_shape": 6.0, "short_k": 220.0, "pore_cliff": 0.1,
                                "crack_mpa": 620.0, "interphase_ohm_cm2": 1.0, "capacitance_f_cm2": 3e-6},
     ("Na", "sulfide"): {"wave_mpa": 130.0, "film_mpa": 25.0, "film_shape": 0.8, "charge_ohm_cm2": 4.0,
-                        "adhesion_mpa": 14.0, "bruise_mpa": 300.0, "seat_mpa": 150.0, "short_mpa": 420.0,
+                        "adhesion_mpa": 30.0, "release_shape": 0.7, "bruise_mpa": 300.0, "outflow_mpa": 75.0, "seat_mpa": 150.0, "short_mpa": 420.0,
                         "short_shape": 6.0, "crack_mpa": 700.0, "interphase_ohm_cm2": 2.5,
                         "damage_ratio": 0.9, "capacitance_f_cm2": 3e-6, "extrude_mpa": 400.0},
     ("Na", "nasicon"): {"wave_mpa": 140.0, "film_mpa": 30.0, "film_shape": 0.8, "charge_ohm_cm2": 5.0,
-                        "adhesion_mpa": 16.0, "bruise_mpa": 320.0, "seat_mpa": 150.0, "short_mpa": 520.0,
+                        "adhesion_mpa": 30.0, "release_shape": 0.7, "bruise_mpa": 320.0, "outflow_mpa": 80.0, "seat_mpa": 150.0, "short_mpa": 520.0,
                         "crack_mpa": 480.0, "interphase_ohm_cm2": 1.0, "pore_cliff": 0.1,
                         "capacitance_f_cm2": 3e-6, "extrude_mpa": 400.0},
     ("Li", "collector"): {"wave_mpa": 12.0, "wave_shape": 1.1, "film_mpa": 3.0, "film_shape": 0.7,
@@ -135,10 +135,10 @@ _CONTACTS: dict[tuple[str, str], dict[str, float]] = {
 _SEED_SPREAD = {
     "wave_mpa": 0.30, "wave_shape": 0.10, "film_mpa": 0.35, "film_shape": 0.12, "creep_gain": 0.30, "creep_s": 0.7,
     "soften_shape": 0.30, "tilt": 0.35, "adhesion_mpa": 0.30, "release_shape": 0.15, "mismatch_k": 0.2,
-    "bruise_mpa": 0.22, "bruise_shape": 0.12, "charge_ohm_cm2": 0.30, "interphase_ohm_cm2": 0.4,
+    "bruise_mpa": 0.22, "outflow_mpa": 0.25, "bruise_shape": 0.12, "charge_ohm_cm2": 0.30, "interphase_ohm_cm2": 0.4,
     "interphase_ev": 0.08, "conductivity_ms_cm": 0.15, "powder_mpa": 0.2, "layer_mpa": 0.25, "pin_mpa": 0.25,
     "pin_break_mpa": 0.2, "pin_ohm_cm2": 0.3, "short_mpa": 0.12, "short_shape": 0.15, "crack_mpa": 0.15,
-    "damage_ratio": 0.08, "extrude_mpa": 0.2, "limiting_ma_cm2": 0.25, "capacitance_f_cm2": 0.2,
+    "damage_ratio": 0.08, "delaminate_mpa": 0.15, "extrude_mpa": 0.2, "limiting_ma_cm2": 0.25, "capacitance_f_cm2": 0.2,
 }  # fmt: skip
 
 # How much cells of one seed differ (assumed): everything that a careful person does not hold constant.

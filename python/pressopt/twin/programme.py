@@ -82,8 +82,10 @@ def live(law: Law, programme: Programme, *, gain: float | Real, spec: PressSpec,
     stages = programme.pressure_mpa.shape[1]
     before = np.zeros((programme.count, 1))
     for k in range(stages):
-        if k > 0 and not state.metal:
+        opened = k > 0 and not state.metal
+        if opened:  # the die is opened and the metal put in: it never sees the pressure of formation
             state = replace(state, metal=True)
+            before = np.minimum(before, programme.pressure_mpa[:, k : k + 1] * gain)
         goal = programme.pressure_mpa[:, k : k + 1] * gain
         heat = np.maximum(programme.temperature_c[:, k : k + 1], AMBIENT_C)
         rate = programme.ramp_mpa_s[:, k : k + 1]
