@@ -59,7 +59,10 @@ def _sodium(assembly: float, dwell: float, stack: float) -> PressingProtocol:
 
 
 def _two_stage(formation: float, assembly: float, dwell: float) -> PressingProtocol:
-    stages = (Stage("formation", formation, 5.0, 120.0, 25.0), Stage("assembly", min(assembly, formation), 1.0, dwell, 25.0))
+    stages = (
+        Stage("formation", formation, 5.0, 120.0, 25.0),
+        Stage("assembly", min(assembly, formation), 1.0, dwell, 25.0),
+    )
     return PressingProtocol(stages, 5.0)
 
 

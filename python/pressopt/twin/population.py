@@ -116,11 +116,13 @@ _CONTACTS: dict[tuple[str, str], dict[str, float]] = {
                                "short_mpa": 330.0, "short_shape": 6.0, "short_k": 220.0, "pore_cliff": 0.1,
                                "crack_mpa": 620.0, "interphase_ohm_cm2": 1.0, "capacitance_f_cm2": 3e-6},
     ("Na", "sulfide"): {"wave_mpa": 130.0, "film_mpa": 25.0, "film_shape": 0.8, "charge_ohm_cm2": 4.0,
-                        "adhesion_mpa": 30.0, "release_shape": 0.7, "bruise_mpa": 300.0, "outflow_mpa": 75.0, "seat_mpa": 150.0, "short_mpa": 420.0,
+                        "adhesion_mpa": 30.0, "release_shape": 0.7, "bruise_mpa": 300.0, "outflow_mpa": 75.0,
+                        "seat_mpa": 150.0, "short_mpa": 420.0,
                         "short_shape": 6.0, "crack_mpa": 700.0, "interphase_ohm_cm2": 2.5,
                         "damage_ratio": 0.9, "capacitance_f_cm2": 3e-6, "extrude_mpa": 400.0},
     ("Na", "nasicon"): {"wave_mpa": 140.0, "film_mpa": 30.0, "film_shape": 0.8, "charge_ohm_cm2": 5.0,
-                        "adhesion_mpa": 30.0, "release_shape": 0.7, "bruise_mpa": 320.0, "outflow_mpa": 80.0, "seat_mpa": 150.0, "short_mpa": 520.0,
+                        "adhesion_mpa": 30.0, "release_shape": 0.7, "bruise_mpa": 320.0, "outflow_mpa": 80.0,
+                        "seat_mpa": 150.0, "short_mpa": 520.0,
                         "crack_mpa": 480.0, "interphase_ohm_cm2": 1.0, "pore_cliff": 0.1,
                         "capacitance_f_cm2": 3e-6, "extrude_mpa": 400.0},
     ("Li", "collector"): {"wave_mpa": 12.0, "wave_shape": 1.1, "film_mpa": 3.0, "film_shape": 0.7,
@@ -135,10 +137,12 @@ _CONTACTS: dict[tuple[str, str], dict[str, float]] = {
 _SEED_SPREAD = {
     "wave_mpa": 0.30, "wave_shape": 0.10, "film_mpa": 0.35, "film_shape": 0.12, "creep_gain": 0.30, "creep_s": 0.7,
     "soften_shape": 0.30, "tilt": 0.35, "adhesion_mpa": 0.30, "release_shape": 0.15, "mismatch_k": 0.2,
-    "bruise_mpa": 0.22, "outflow_mpa": 0.25, "bruise_shape": 0.12, "charge_ohm_cm2": 0.30, "interphase_ohm_cm2": 0.4,
+    "bruise_mpa": 0.22, "outflow_mpa": 0.25, "bruise_shape": 0.12, "charge_ohm_cm2": 0.30,
+    "interphase_ohm_cm2": 0.4,
     "interphase_ev": 0.08, "conductivity_ms_cm": 0.15, "powder_mpa": 0.2, "layer_mpa": 0.25, "pin_mpa": 0.25,
     "pin_break_mpa": 0.2, "pin_ohm_cm2": 0.3, "short_mpa": 0.12, "short_shape": 0.15, "crack_mpa": 0.15,
-    "damage_ratio": 0.08, "delaminate_mpa": 0.15, "extrude_mpa": 0.2, "limiting_ma_cm2": 0.25, "capacitance_f_cm2": 0.2,
+    "damage_ratio": 0.08, "delaminate_mpa": 0.15, "extrude_mpa": 0.2,
+    "limiting_ma_cm2": 0.25, "capacitance_f_cm2": 0.2,
 }  # fmt: skip
 
 # How much cells of one seed differ (assumed): everything that a careful person does not hold constant.
