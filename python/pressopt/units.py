@@ -114,13 +114,14 @@ def kind_of_quantity(unit: str) -> tuple[str, str]:
     return words, example
 
 
-def parse_quantity(text: str | float, unit: str, *, key: str) -> float:
+def parse_quantity(text: str | float, unit: str, *, key: str, difference: bool = False) -> float:
     """Read a quantity into the unit used inside.
 
     Args:
         text: Text with a unit (``"25 MPa"``, ``"1.5 tf"``), or a plain number when ``key`` carries the unit.
         unit: The unit used inside: one of the table at the head of this module.
         key: The key it stands under; ``pressure_mpa`` carries MPa.
+        difference: Whether it is a difference (a step), for which 1 K is 1 °C.
 
     Returns:
         The value in ``unit``, finite.
@@ -143,6 +144,8 @@ def parse_quantity(text: str | float, unit: str, *, key: str) -> float:
             return value
         raise _refused(key, f'"{text}" has no unit: {_way_out(unit, carries=False, number=value)}')
     converted = _convert(value, spelling, unit, key, text)
+    if difference and unit == "°C":
+        converted -= _convert(0.0, spelling, unit, key, text)
     if carries and converted != value:
         raise _refused(
             key, f'"{text}" contradicts the unit in the key, {unit}: give a number in {unit}, or drop the suffix'

@@ -1,0 +1,415 @@
+"""Reads experiment files: from TOML to a checked :class:`Experiment`, or to all that is wrong with it at once."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pressopt.campaign import sense
+from pressopt.campaign.experiment import (
+    PLATEN_SETTINGS,
+    ROLLER_SETTINGS,
+    STACK,
+    Budget,
+    Device,
+    Experiment,
+    LaboratoryPlan,
+    MeasurementPlan,
+    StagePlan,
+    Stopping,
+    StrategyPlan,
+)
+from pressopt.campaign.reading import BAD, Range, Report, read_table
+from pressopt.campaign.schema import DEFAULT_PROFILES, FILE, Table
+from pressopt.campaign.sense import Draft
+from pressopt.campaign.toml_lines import LineIndex
+from pressopt.campaign.toml_lines import Path as Place
+from pressopt.errors import ExperimentError, Violation
+from pressopt.impedance.spectrum import Sweep
+from pressopt.optimizer import DesignSpace, Objective, OutcomeConstraint, Variable
+from pressopt.pressing import QUANTITIES, Cell, Die, Layer, Limits, Role, SafeState
+
+#: An experiment is a page of text; a megabyte is another kind of file.
+_MOST_BYTES = 1 << 20
+_UNITS = {"mpa": "MPa", "mpa_s": "MPa/s", "s": "s", "c": "°C", "n_mm": "N/mm", "mm_s": "mm/s"}
+_PLACE = re.compile(r"\s*\(at line (\d+), column (\d+)\)$")
+
+
+def load_experiment(path: Path | str) -> Experiment:
+    """Read and check an experiment file; nothing is left to be found out while it runs.
+
+    Args:
+        path: The TOML file. Paths inside it start from its folder.
+
+    Raises:
+        ExperimentError: Everything that is wrong, each with key, line, what was found and what is allowed.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise _unusable(path, "is a folder: name the experiment file in it")
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise _unusable(path, "there is no such file: check the path, or write one with `pressopt init`") from None
+    except OSError as error:
+        raise _unusable(path, f"cannot be read: {error.strerror or error}") from None
+    if len(data) > _MOST_BYTES:
+        raise _unusable(path, "is larger than 1 MB: this is no experiment file")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        message = f"byte {error.start} is not UTF-8: save the file as UTF-8 text, or name another file"
+        raise ExperimentError((Violation("", message, line),), source=str(path)) from None
+    if "\0" in text:
+        raise _unusable(path, "holds binary data: this is no experiment file")
+    return read_experiment(text, path)
+
+
+def read_experiment(text: str, path: Path | str) -> Experiment:
+    """Read and check the text of an experiment file, as a journal keeps it.
+
+    Args:
+        text: TOML.
+        path: Where it came from: name of the campaign, and where paths inside it start from.
+
+    Raises:
+        ExperimentError: As :func:`load_experiment`.
+    """
+    path = Path(path)
+    data = _parse(text, path)
+    report = Report(LineIndex(text))
+    experiment = _Builder(data, text, path, report).build()
+    if report.violations or experiment is None:
+        in_order = sorted(report.violations, key=lambda v: v.line if v.line is not None else len(text))
+        raise ExperimentError(in_order, source=str(path))
+    return experiment
+
+
+def _parse(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = str(error)
+        place = _PLACE.search(message)
+        line = int(place[1]) if place else text.count("\n") + 1
+        words = _PLACE.sub("", message).removesuffix(" (at end of document)")
+        at = f" at column {place[2]}" if place else " at the end of the file"
+        shown = text.splitlines()[line - 1].strip() if place and line <= len(text.splitlines()) else ""
+        quoted = f" in `{shown[:60]}`" if shown else ""
+        raise ExperimentError(
+            (Violation("", f"is not TOML{quoted}: {words}{at}", line),), source=str(path)
+        ) from None
+    except RecursionError:
+        raise _unusable(path, "is nested too deeply: this is no experiment file") from None
+
+
+def _unusable(path: Path, message: str) -> ExperimentError:
+    return ExperimentError((Violation("", message),), source=str(path))
+
+
+class _Builder:
+    """Turns the values of a file into an experiment, piece by piece; pieces that are wrong stay ``None``."""
+
+    def __init__(self, data: Mapping[str, Any], text: str, path: Path, report: Report) -> None:
+        self._data = data
+        self._text = text
+        self._path = path
+        self._report = report
+        self._draft = Draft(report=report, folder=path.parent)
+
+    def build(self) -> Experiment | None:
+        report, draft = self._report, self._draft
+        self._learn_die()
+        values = read_table(FILE, self._data, (), report)
+        draft.values = values
+        cell = draft.cell = self._cell(values.get("cell"))
+        draft.stages = self._stages(values.get("stages", []))
+        draft.measurement = self._measurement(values.get("measurement"))
+        draft.limits = self._limits(values.get("limits"))
+        draft.objectives = self._objectives(values.get("objectives", []))
+        draft.constraints = self._constraints(values.get("constraints", []))
+        draft.laboratory = self._laboratory(values.get("laboratory"))
+        sense.check(draft)
+        space = self._space()
+        if report.violations or space is None or cell is None:
+            return None
+        assert draft.measurement is not None  # otherwise the report says why
+        assert draft.limits is not None
+        assert draft.laboratory is not None
+        about, budget, strategy = values["experiment"], values["budget"], values["strategy"]
+        materials = values.get("materials")
+        return Experiment(
+            name=self._path.stem,
+            title=about["title"],
+            goal=about["goal"],
+            path=self._path,
+            text=self._text,
+            digest=hashlib.sha256(self._text.encode()).hexdigest(),
+            seed=about["seed"],
+            cell=cell,
+            stages=tuple(draft.stages),
+            space=space,
+            objectives=tuple(goal for _, goal in draft.objectives),
+            constraints=tuple(bound for _, bound in draft.constraints),
+            sweep=self._sweep(values["measurement"]),
+            measurement=draft.measurement,
+            budget=Budget(
+                trials=budget["trials"],
+                initial=budget.get("initial"),
+                replicates=budget.get("replicates"),
+                stopping=Stopping(budget["stop_at_target"], budget.get("stop_gain_below")),
+            ),
+            strategy=StrategyPlan(strategy["name"], strategy.get("risk")),
+            laboratory=draft.laboratory,
+            limits=draft.limits,
+            materials_file=None if materials is None else self._path.parent / materials["file"],
+        )
+
+    # ------------------------------------------------------------------ cell
+
+    def _learn_die(self) -> None:
+        """The die turns forces into pressures, so it is read before everything else."""
+        holds = FILE.keys["cell"].holds
+        assert isinstance(holds, Table)
+        cell = self._data.get("cell")
+        quiet = Report(self._report.lines)
+        only = Table({"die_diameter": holds.keys["die_diameter"]})
+        keys = {k: v for k, v in cell.items() if k.startswith("die_diameter")} if isinstance(cell, Mapping) else {}
+        diameter_mm = read_table(only, keys, ("cell",), quiet).get("die_diameter")
+        if diameter_mm is not None:
+            die = self._draft.die = Die(diameter_mm)
+            self._report.convert = die.pressure_mpa  # also kN/s to MPa/s: both are proportional
+
+    def _cell(self, values: Mapping[str, Any] | None) -> Cell | None:
+        if not values or self._draft.die is None:
+            return None
+        rows = values.get("layers", [])
+        needed = {"material", "role", "thickness"}
+        complete = [row for row in rows if row is not BAD and needed <= row.keys()]
+        self._draft.layers = [
+            ((("cell", "layers", index)), _layer(row)) for index, row in enumerate(rows) if row in complete
+        ]
+        diameter_mm = values.get("electrode_diameter", self._draft.die.diameter_mm)
+        if len(complete) < len(rows) or len(rows) < 2:
+            return None
+        if diameter_mm > self._draft.die.diameter_mm * 1.001:
+            key = next(key for key in self._data["cell"] if key.startswith("electrode_diameter"))
+            self._report.add(
+                ("cell", key),
+                f"{diameter_mm:g} mm does not fit the die of {self._draft.die.diameter_mm:g} mm: "
+                "give at most the die's diameter",
+            )
+            return None
+        return Cell(tuple(layer for _, layer in self._draft.layers), self._draft.die, diameter_mm)
+
+    # ------------------------------------------------------------------ stages
+
+    def _stages(self, rows: list[Any]) -> list[StagePlan]:
+        plans = []
+        for index, row in enumerate(rows):
+            if row is BAD or "name" not in row:
+                continue
+            path = ("stages", index)
+            values = dict(row)
+            if "force" in values and self._draft.die is not None:
+                values["pressure"] = self._over_die(values.pop("force"))
+            names = ROLLER_SETTINGS if row["kind"] == "roller" else PLATEN_SETTINGS
+            fixed, searched = {}, {}
+            for name in names:
+                key, _ = _split(name)
+                value = values.get(key)
+                if isinstance(value, Range):
+                    searched[name] = self._variable(row["name"], name, value, (*path, self._given(path, key)))
+                elif value is not None:
+                    fixed[name] = float(value)
+                    self._draft.places[f"{row['name']}.{name}"] = (*path, self._given(path, key))
+            plan = StagePlan(
+                row["name"], row["kind"], fixed, searched, SafeState(row.get("on_abort", SafeState.RELEASE))
+            )
+            plans.append(plan)
+            self._draft.stage_paths[len(plans) - 1] = path
+        return plans
+
+    def _over_die(self, force: Any) -> Any:
+        assert self._draft.die is not None
+        convert = self._draft.die.pressure_mpa
+        if isinstance(force, Range):
+            step = None if force.step is None else convert(force.step)
+            return Range(convert(force.low), convert(force.high), force.scale, step)
+        return convert(force)
+
+    def _given(self, path: tuple[str | int, ...], key: str) -> str:
+        """The key as the file spells it: ``pressure_mpa``, or ``force``, for ``pressure``."""
+        table: Any = self._data
+        for part in path:
+            table = table[part]
+        alternatives = (key, "force") if key == "pressure" else (key,)
+        for one in alternatives:
+            for spelled in table:
+                if spelled == one or (spelled.startswith(f"{one}_") and spelled != "release_rate"):
+                    return str(spelled)
+        return key
+
+    def _variable(self, stage: str, setting: str, found: Range, path: tuple[str | int, ...]) -> str:
+        name = f"{stage}.{setting}"
+        key, unit = _split(setting)
+        self._draft.places[name] = path
+        self._draft.variables.append(
+            Variable(
+                name,
+                found.low,
+                found.high,
+                scale="log" if found.scale == "log" else "linear",
+                kind="integer" if setting == "passes" else "real",
+                unit=unit,
+                resolution=found.step,
+                label=f"{stage} {key.replace('_', ' ')}",
+            )
+        )
+        return name
+
+    # ------------------------------------------------------------------ measurement, limits
+
+    def _measurement(self, values: Any) -> MeasurementPlan | None:
+        if not isinstance(values, Mapping):
+            return None
+        path = ("measurement",)
+        state = values.get("pressure")
+        if "force" in values and self._draft.die is not None:
+            state = self._over_die(values["force"])
+        if state is None or not {"temperature", "settle", "release_rate"} <= values.keys():
+            return None
+        place = (*path, self._given(path, "pressure"))
+        self._draft.places[f"{STACK}.pressure_mpa"] = place
+        if isinstance(state, Range):
+            self._variable(STACK, "pressure_mpa", state, place)
+        held_mpa = None if isinstance(state, Range) else 0.0 if state == "released" else float(state)
+        return MeasurementPlan(
+            kind=values["kind"],
+            pressure_mpa=held_mpa,
+            temperature_c=values["temperature"],
+            settle_s=values["settle"],
+            release_mpa_s=values["release_rate"],
+            readings=values.get("readings", 10),
+        )
+
+    def _sweep(self, values: Mapping[str, Any]) -> Sweep:
+        if values["kind"] != "impedance":
+            return Sweep()
+        low_hz, high_hz = values["band"]
+        return Sweep(
+            high_hz=high_hz,
+            low_hz=low_hz,
+            points_per_decade=values["points_per_decade"],
+            amplitude_mv=values["amplitude"],
+            bias_v=values["bias"],
+        )
+
+    def _limits(self, values: Mapping[str, Any] | None) -> Limits | None:
+        if not values or "temperature" not in values:
+            return None
+        return Limits(
+            pressure_mpa=values.get("pressure"),
+            force_kn=values.get("force"),
+            temperature_c=values["temperature"],
+            ramp_mpa_s=values.get("ramp"),
+            line_force_n_mm=values.get("line_force"),
+        )
+
+    # ------------------------------------------------------------------ goals, laboratory, space
+
+    def _objectives(self, rows: Any) -> list[tuple[Place, Objective]]:
+        """Objectives, each with its place."""
+        found: list[tuple[Place, Objective]] = []
+        for index, row in enumerate(rows):
+            if row is BAD or not {"quantity", "source", "weight"} <= row.keys():
+                continue
+            better = QUANTITIES[row["quantity"]].better
+            goal = Objective(
+                row["quantity"],
+                row.get("direction", "minimize" if better == "lower" else "maximize"),
+                target=row.get("target"),
+                source=row["source"],
+                weight=row["weight"],
+            )
+            found.append((("objectives", index), goal))
+        return found
+
+    def _constraints(self, rows: Any) -> list[tuple[Place, OutcomeConstraint]]:
+        """Bounds on outcomes, each with its place; relations are read with the space."""
+        found: list[tuple[Place, OutcomeConstraint]] = []
+        for index, row in enumerate(rows):
+            if row is BAD or not {"quantity", "source", "probability"} <= row.keys() or "relation" in row:
+                continue
+            lower, upper = row.get("lower"), row.get("upper")
+            path = ("constraints", index)
+            if lower is not None and upper is not None and not lower < upper:
+                message = f"{lower:g} is not below upper = {upper:g}: no value lies between"
+                self._report.add((*path, "lower"), message)
+            elif lower is not None or upper is not None:
+                bound = OutcomeConstraint(row["quantity"], upper, lower, row["source"], row["probability"])
+                found.append((path, bound))
+        return found
+
+    def _laboratory(self, values: Any) -> LaboratoryPlan | None:
+        """The plan, with the default profile for every device that this experiment needs."""
+        if not isinstance(values, Mapping):
+            return None
+        rolled = any(plan.kind == "roller" for plan in self._draft.stages)
+        four_wire = self._draft.measurement is not None and self._draft.measurement.kind == "four-wire"
+        needed = ("laminator" if rolled else "press", "meter" if four_wire else "analyzer")
+        devices: dict[str, Device] = {}
+        for role in DEFAULT_PROFILES:
+            entry = values.get(role)
+            if entry is not None:
+                profile = entry["profile"]
+                if profile.endswith(".toml"):
+                    profile = str(self._path.parent / profile)
+                devices[role] = Device(profile, entry["url"])
+            elif role in needed:
+                devices[role] = Device(DEFAULT_PROFILES[role])
+        self._draft.devices_needed = needed
+        return LaboratoryPlan(
+            kind=values["kind"],
+            seed=values.get("seed", 1),
+            loading=values.get("loading", "automatic" if values["kind"] == "twin" else "person"),
+            **devices,
+        )
+
+    def _space(self) -> DesignSpace | None:
+        relations = sense.relations(self._draft)
+        names = [variable.name for variable in self._draft.variables]
+        if self._report.violations or len(set(names)) < len(names):
+            return None
+        if not names:
+            self._report.add(
+                ("stages",),
+                'nothing is searched: give a setting as { low = "1 MPa", high = "100 MPa", scale = "log" }',
+            )
+            return None
+        return DesignSpace(tuple(self._draft.variables), relations)
+
+
+def _layer(row: Mapping[str, Any]) -> Layer:
+    return Layer(
+        material=row["material"],
+        role=Role(row["role"]),
+        thickness_um=row["thickness"],
+        roughness_um=row.get("roughness"),
+        relative_density=row.get("relative_density"),
+        powder=row.get("powder", False),
+    )
+
+
+def _split(setting: str) -> tuple[str, str]:
+    """Key and unit of a setting: ``line_force_n_mm`` is ``line_force`` in N/mm."""
+    for ending in sorted(_UNITS, key=len, reverse=True):
+        if setting.endswith(f"_{ending}"):
+            return setting.removesuffix(f"_{ending}"), _UNITS[ending]
+    return setting, ""
