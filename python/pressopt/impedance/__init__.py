@@ -3,6 +3,7 @@
 from pressopt.impedance.analysis import Analysis, Arc, Candidate, Expectation, analyse
 from pressopt.impedance.blob import spectrum_from_bytes, spectrum_to_bytes
 from pressopt.impedance.fitting import Fit, circuit_impedance, fit, parameters
+from pressopt.impedance.readers import read_spectra
 from pressopt.impedance.spectrum import ImpedanceSpectrum, Sweep
 from pressopt.impedance.verdict import Cause, Kind, Verdict, judge
 
@@ -22,6 +23,7 @@ __all__ = [
     "fit",
     "judge",
     "parameters",
+    "read_spectra",
     "spectrum_from_bytes",
     "spectrum_to_bytes",
 ]

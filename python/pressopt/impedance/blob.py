@@ -56,7 +56,8 @@ def spectrum_from_bytes(data: bytes) -> ImpedanceSpectrum:
             raise SpectrumError(f"these {len(data)} bytes are no stored spectrum: 'format' is not '{_FORMAT}'")
         if document["version"] > _VERSION:
             raise SpectrumError(
-                f"the stored spectrum has version {document['version']}, this pressopt reads up to {_VERSION}: update"
+                f"the stored spectrum has version {document['version']}, this pressopt reads up to {_VERSION}: "
+                "update pressopt"
             )
         re, im = _floats(document["re_ohm"]), _floats(document["im_ohm"])
         impedance = np.empty(re.shape, dtype=np.complex128)
