@@ -1,5 +1,6 @@
 """Design space, objectives, the Gaussian-process model over physics, and the recommender."""
 
+from pressopt.optimizer.facade import Optimizer
 from pressopt.optimizer.goals import Objective, OutcomeConstraint
 from pressopt.optimizer.observation import (
     Interval,
@@ -14,14 +15,24 @@ from pressopt.optimizer.question import Prior, Question
 from pressopt.optimizer.recommender import Recommender
 from pressopt.optimizer.relation import Relation
 from pressopt.optimizer.space import DesignSpace, Variable
+from pressopt.optimizer.stopping import (
+    Budget,
+    SmallGain,
+    StoppingRule,
+    TargetMet,
+    first_reason,
+    target_probabilities,
+)
 from pressopt.optimizer.strategies import Strategy, register_strategy, strategies
 
 __all__ = [
+    "Budget",
     "DesignSpace",
     "Interval",
     "Measurement",
     "Objective",
     "Observation",
+    "Optimizer",
     "OutcomeConstraint",
     "Prior",
     "Proposal",
@@ -30,9 +41,14 @@ __all__ = [
     "Recommender",
     "Relation",
     "Settings",
+    "SmallGain",
+    "StoppingRule",
     "Strategy",
+    "TargetMet",
     "Value",
     "Variable",
+    "first_reason",
     "register_strategy",
     "strategies",
+    "target_probabilities",
 ]

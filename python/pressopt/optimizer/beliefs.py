@@ -70,7 +70,8 @@ class Mixture:
             z = (middle[:, None] - self.means) / np.sqrt(self.variances)
             below = np.exp(log_normal_cdf(z.ravel())).reshape(z.shape) @ weights < probability
             low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return 0.5 * (low + high)
+        middle_at_last: Array = 0.5 * (low + high)
+        return middle_at_last
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,8 @@ def draws_of(prior: Prior, quantity: str, settings: Sequence[Settings]) -> Array
         return draws
     finite = draws[np.isfinite(draws)]
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
-    return np.nan_to_num(draws, nan=high, posinf=high, neginf=low)
+    tamed: Array = np.nan_to_num(draws, nan=high, posinf=high, neginf=low)
+    return tamed
 
 
 @dataclass(frozen=True)
@@ -244,7 +246,9 @@ def believe(question: Question, *, physics: bool) -> Beliefs | None:
     found = []
     for goal in goals:
         sign = goal.sign if isinstance(goal, Objective) else 1.0
-        belief = measured[goal.quantity] if goal.source == "measured" else _foresee(question, goal.quantity, weights)
+        belief = (
+            measured[goal.quantity] if goal.source == "measured" else _foresee(question, goal.quantity, weights)
+        )
         found.append(_with_sign(question, belief, sign, places, points, physics=physics))
     settings = tuple(question.space.round(observation.settings) for observation in told)
     count = len(question.objectives)
@@ -252,7 +256,7 @@ def believe(question: Question, *, physics: bool) -> Beliefs | None:
         question=question,
         objectives=tuple(found[:count]),
         constraints=tuple(found[count:]),
-        success=SuccessClassifier.fit(points, valid.tolist()) if len(told) and not valid.all() else None,
+        success=SuccessClassifier.fit(points, valid.tolist()) if told and not valid.all() else None,
         failed=bool((~valid).any()),
         points=points,
         settings=settings,
@@ -291,7 +295,9 @@ def _learn(
     sign: float = 1.0,
 ) -> Belief | None:
     told = [observation for observation in question.history if observation.feasible is not None]
-    rows = [row for row, observation in enumerate(told) if observation.feasible and quantity in observation.outcomes]
+    rows = [
+        row for row, observation in enumerate(told) if observation.feasible and quantity in observation.outcomes
+    ]
     read = [measurement_to_model(quantity, told[row].outcomes[quantity]) for row in rows]
     y = sign * np.array([value for value, _ in read])
     variance = np.array([v for _, v in read])

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pressopt.errors import InputError, Violation
+from pressopt.optimizer.answer import recommend
 from pressopt.optimizer.goals import Objective, OutcomeConstraint
-from pressopt.optimizer.observation import Observation, Proposal, Settings, Value
+from pressopt.optimizer.observation import Observation, Proposal, Recommendation, Settings, Value
 from pressopt.optimizer.question import Prior, Question
 from pressopt.optimizer.space import DesignSpace, key_of
 from pressopt.optimizer.strategies import admissible_sample, strategy
@@ -84,10 +85,10 @@ class Recommender:
 
     @property
     def initial_trials(self) -> int:
-        """Settings of the initial design: as asked; else 2 with physics, one more than variables (at least 4) without."""
+        """Settings of the initial design: as asked; else 3 with physics, one per variable and one more without."""
         if self.initial is not None:
             return self.initial
-        return 2 if self.strategy == "physics-gp" else max(4, len(self.space.variables) + 1)
+        return 3 if self.strategy == "physics-gp" else max(4, len(self.space.variables) + 1)
 
     def ask(self, history: Sequence[Observation], pending: Sequence[Settings] = (), n: int = 1) -> list[Proposal]:
         """The next ``n`` trials, each settable, inside limits, relations and the bound on the risk.
@@ -114,6 +115,14 @@ class Recommender:
             asked = replace(question, pending=under_way, count=missing)
             proposals += self._checked(asked, strategy(self.strategy)(asked))
         return proposals
+
+    def recommend(self, history: Sequence[Observation]) -> Recommendation:
+        """The protocol the model stands behind after these trials; whatever the strategy, by the model.
+
+        Raises:
+            InputError: Nothing was measured yet and no physics speaks, or no settable protocol keeps all rules.
+        """
+        return recommend(self.question(history), physics=self.strategy == "physics-gp")
 
     def question(self, history: Sequence[Observation], pending: Sequence[Settings] = (), n: int = 1) -> Question:
         """Everything that a strategy may know, as one value."""
@@ -151,6 +160,11 @@ class Recommender:
         missing = min(max(self.initial_trials - tried, 0), count)
         if not missing:
             return []
+        if self.initial is None and self.strategy == "physics-gp":
+            # Physics knows where to begin; only its first cells tell how far it can be trusted.
+            asked = replace(question, count=missing)
+            chosen = self._checked(asked, strategy(self.strategy)(asked))
+            return [replace(proposal, reason="initial design") for proposal in chosen]
         found = admissible_sample(question, missing, tried)
         return [Proposal(settings, "initial design") for settings in found]
 

@@ -256,7 +256,7 @@ class DesignSpace:
         return all(relation.holds(settings) for relation in self.relations)
 
     def round(self, settings: Settings) -> dict[str, Value]:
-        """The settings as the press can set them: nearest steps inside the limits and, if possible, the relations."""
+        """The settings as the press can set them: nearest steps inside limits and, if possible, relations."""
         found = self.settable(settings)
         return found if found is not None else next(self._candidates(settings))
 
@@ -337,16 +337,60 @@ class DesignSpace:
         return settings
 
     def encode(self, places: Array) -> Array:
-        """Shape (n, dimension) from (n, variables) numbers between 0 and 1: categories become their columns."""
+        """Shape (n, dimension) from (n, variables) numbers between 0 and 1; whole numbers become whole."""
         points = np.zeros((len(places), self.dimension))
         for variable, columns, u in zip(self.variables, self.columns, places.T, strict=True):
-            if variable.numeric:
-                points[:, columns.start] = u
-            else:
+            if not variable.numeric:
                 count = len(variable.choices)
                 chosen = np.minimum((u * count).astype(int), count - 1)
                 points[np.arange(len(points)), columns.start + chosen] = 1.0
+            elif variable.kind == "integer":
+                settable = [variable.neighbours(variable.from_unit(float(one)))[0] for one in u]
+                points[:, columns.start] = [variable.to_unit(value) for value in settable]
+            else:
+                points[:, columns.start] = u
         return points
+
+    @cached_property
+    def free(self) -> tuple[bool, ...]:
+        """Per column: whether it belongs to a real number, so that a gradient means something."""
+        return tuple(
+            variable.kind == "real"
+            for variable, columns in zip(self.variables, self.columns, strict=True)
+            for _ in range(columns.start, columns.stop)
+        )
+
+    @cached_property
+    def linear_relations(self) -> list[tuple[list[tuple[int, float, float, float, bool]], float]]:
+        """The linear relations by column: ((column, factor, low, high, on a log scale) ..., bound)."""
+        place = {
+            variable.name: (variable, cols) for variable, cols in zip(self.variables, self.columns, strict=True)
+        }
+        found = []
+        for relation in self.relations:
+            if not relation.linear:
+                continue
+            terms = []
+            for name, factor in relation.terms.items():
+                variable, columns = place[name]
+                terms.append((columns.start, factor, variable.low, variable.high, variable.scale == "log"))
+            found.append((terms, relation.bound))
+        return found
+
+    def allowed(self, points: Array) -> NDArray[np.bool_]:
+        """Shape (n,): whether points of the unit cube keep the relations."""
+        kept = np.ones(len(points), dtype=bool)
+        for terms, bound in self.linear_relations:
+            total = np.full(len(points), -bound)
+            for column, factor, low, high, log in terms:
+                u = points[:, column]
+                total += factor * (low * (high / low) ** u if log else low + u * (high - low))
+            kept &= total <= 0.0
+        functions = [relation for relation in self.relations if not relation.linear]
+        for row in np.flatnonzero(kept) if functions else ():
+            settings = self.from_unit(points[row])
+            kept[row] = all(relation.holds(settings) for relation in functions)
+        return kept
 
     def to_skopt(self) -> Space:
         """The same limits, scales and choices as a ``skopt.Space``; relations and steps have no place in one."""
@@ -365,7 +409,7 @@ class DesignSpace:
 
 
 def space_from_skopt(dimensions: Sequence[Any]) -> DesignSpace:
-    """A DesignSpace from what ``skopt`` accepts: ``(low, high)``, ``(low, high, "log-uniform")``, names, dimensions.
+    """A DesignSpace from what ``skopt`` accepts: tuples of limits, with or without a prior, lists of names, dimensions.
 
     Raises:
         InputError: A dimension of another shape.

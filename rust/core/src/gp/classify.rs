@@ -11,7 +11,7 @@ use crate::acquisition::normal::{log_cdf, log_pdf};
 /// Prior mean of the latent function: a protocol that nobody tried works with probability 0.69 (assumed).
 const OFFSET: f64 = 0.7;
 /// Signal variance of the latent function, and variance of its mean (assumed: a limit is sharp, its place unknown).
-const SIGNAL: f64 = 2.0;
+const SIGNAL: f64 = 4.0;
 const CONSTANT: f64 = 0.5;
 /// Length scales that are tried, in units of the cube times √d; the one of largest evidence is taken.
 const SCALES: [f64; 4] = [0.15, 0.3, 0.6, 1.2];

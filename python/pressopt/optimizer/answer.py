@@ -1,0 +1,268 @@
+"""The answer of a campaign: the protocol the model stands behind, and how sure it is of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pressopt._core import search_acquisition
+from pressopt.errors import InputError
+from pressopt.optimizer.beliefs import Belief, Beliefs, believe
+from pressopt.optimizer.candidates import as_settings, climb, spread
+from pressopt.optimizer.gaussian import most_gain, non_dominated
+from pressopt.optimizer.goals import from_model, on_log_scale
+from pressopt.optimizer.observation import Interval, Recommendation, Settings
+from pressopt.optimizer.question import Question
+from pressopt.optimizer.space import even_places
+
+Array = NDArray[np.float64]
+
+#: Standard deviations that doubt costs a protocol in the comparison: between two equals the better known one wins.
+CAUTION = 0.5
+#: What a missing unit of log probability costs, in scales of the objective; more than any difference of values.
+_BREACH = 50.0
+#: A recommended protocol should succeed with this probability, where any does.
+_SUCCESS = 0.9
+#: How much worse the result may become inside the process window, relative.
+WINDOW_TOLERANCE = 0.1
+#: Places at which each setting is looked at for the window.
+_STEPS = 101
+#: Base points for the shares of variation: 2 to this power.
+_EFFECTS = 7
+
+
+def recommend(question: Question, *, physics: bool) -> Recommendation:
+    """The recommended protocol.
+
+    Raises:
+        InputError: An objective was never measured, so that nothing can be recommended.
+    """
+    beliefs = believe(question, physics=physics)
+    if beliefs is None:
+        raise InputError("nothing can be recommended before a trial was measured: finish one that succeeds")
+    rng = question.generator(4)
+    visited = beliefs.points[beliefs.valid]
+    front: tuple[tuple[Settings, Mapping[str, Interval]], ...] = ()
+    if len(beliefs.objectives) == 1:
+        settings = _best(beliefs, rng, visited)
+    else:
+        settings, front = _best_of_front(beliefs, rng, visited)
+    point = question.space.to_unit(settings)[None, :]
+    expected = _expected(beliefs, point, settings)
+    feasibility = _success_at(beliefs, point)
+    return Recommendation(
+        settings=settings,
+        expected=expected,
+        window=_window(beliefs, point[0], settings),
+        window_tolerance=WINDOW_TOLERANCE,
+        feasibility=feasibility,
+        evidence=int(beliefs.valid.sum()),
+        effects=_effects(beliefs, rng),
+        expected_gain=_expected_gain(beliefs, rng, point, settings),
+        model=_model(beliefs, physics=physics),
+        front=front,
+    )
+
+
+def _expected(beliefs: Beliefs, point: Array, settings: Settings) -> dict[str, Interval]:
+    both = (*beliefs.objectives, *beliefs.constraints)
+    return {belief.quantity: belief.interval(belief.at(point, [settings]))[0] for belief in both}
+
+
+def _success_at(beliefs: Beliefs, point: Array) -> float:
+    """Probability of success; without any failure, that of the rule of succession (Laplace 1774)."""
+    if beliefs.success is not None:
+        return float(np.exp(beliefs.log_success(point)[0]))
+    return (len(beliefs.points) + 1.0) / (len(beliefs.points) + 2.0)
+
+
+def _least(beliefs: Beliefs) -> list[float]:
+    return [*(math.log(constraint.probability) for constraint in beliefs.question.constraints), math.log(_SUCCESS)]
+
+
+def _penalty(beliefs: Beliefs, points: Array, settings: Sequence[Settings]) -> Array:
+    """Shape (n,): log probabilities that are missing; 0 where everything is as sure as asked."""
+    least = _least(beliefs)
+    missing = np.minimum(beliefs.log_success(points) - least[-1], 0.0)
+    if beliefs.constraints:
+        logs = beliefs.log_constraints(points, settings) - np.array(least[:-1])[:, None]
+        missing = missing + np.minimum(logs, 0.0).sum(axis=0)
+    return missing
+
+
+def _best(beliefs: Beliefs, rng: np.random.Generator, visited: Array) -> Settings:
+    """Where expected value, doubt and rules together are best, among all that the press can set."""
+    question, belief = beliefs.question, beliefs.objectives[0]
+
+    def value(points: Array, settings: Sequence[Settings]) -> Array:
+        mixture = belief.at(points, settings)
+        worth = -(mixture.mean + CAUTION * np.sqrt(mixture.variance)) / belief.scale
+        return worth + _BREACH * _penalty(beliefs, points, settings)
+
+    inside = visited[question.space.allowed(np.clip(visited, 0.0, 1.0))] if len(visited) else visited
+    start = np.vstack([np.clip(inside, 0.0, 1.0), spread(question, rng, 9 if beliefs.pure else 8, inside[-6:])])
+    if beliefs.pure and belief.pure is not None:
+        bounds = []
+        for constraint, one in zip(question.constraints, beliefs.constraints, strict=True):
+            low, high = constraint.model_bounds
+            assert one.pure is not None, "pure beliefs hold pure processes"
+            bounds.append((one.pure, (low - one.shift) / one.scale, (high - one.shift) / one.scale))
+        points, _ = search_acquisition(
+            start,
+            [belief.pure],
+            answer=(CAUTION, _least(beliefs)),
+            constraints=bounds,
+            success=beliefs.success,
+            free=question.space.free,
+            relations=question.space.linear_relations,
+        )
+    else:
+        points, _ = climb(question, rng, value, start)
+    settable = [question.space.settable(question.space.from_unit(point)) for point in points[:64]]
+    options: list[Settings] = [settings for settings in settable if settings is not None]
+    options += [one for one, valid in zip(beliefs.settings, beliefs.valid, strict=True) if valid]
+    admissible = question.admissible(options)
+    options = [one for one, allowed in zip(options, admissible, strict=True) if allowed]
+    if not options:
+        raise InputError("no settable protocol keeps all rules: widen limits, loosen relations or raise 'risk'")
+    # Rounding to the steps of the press moves the points, so they are judged again.
+    worth = value(np.array([question.space.to_unit(one) for one in options]), options)
+    return options[int(np.argmax(worth))]
+
+
+def _best_of_front(
+    beliefs: Beliefs, rng: np.random.Generator, visited: Array
+) -> tuple[Settings, tuple[tuple[Settings, Mapping[str, Interval]], ...]]:
+    """The Pareto front by expected values, and the settings on it that an even compromise prefers."""
+    question = beliefs.question
+    points = np.vstack([np.clip(visited, 0.0, 1.0), spread(question, rng, 8, visited[-12:])])
+    for width in (0.05, 0.02, 0.0):
+        settable = [question.space.settable(question.space.from_unit(point)) for point in points]
+        unique = {tuple(one.values()): one for one in settable if one is not None}
+        options: list[Settings] = list(unique.values())
+        admissible = question.admissible(options)
+        options = [one for one, allowed in zip(options, admissible, strict=True) if allowed]
+        if not options:
+            raise InputError(
+                "no settable protocol keeps all rules: widen limits, loosen relations or raise 'risk'"
+            )
+        points = np.array([question.space.to_unit(one) for one in options])
+        values = np.column_stack([belief.at(points, options).mean for belief in beliefs.objectives])
+        missing = _penalty(beliefs, points, options)
+        kept = np.flatnonzero(missing >= missing.max() - 1e-12)
+        best = kept[non_dominated(values[kept])]
+        if width:
+            noise = width * rng.standard_normal((len(best), 8, points.shape[1])) * np.array(question.space.free)
+            cloud = np.clip(points[best][:, None, :] + noise, 0.0, 1.0).reshape(-1, points.shape[1])
+            points = np.vstack([points[best], cloud[question.space.allowed(cloud)]])
+    best = best[np.argsort(values[best, 0], kind="stable")]
+    if len(best) > 24:
+        best = best[np.unique(np.linspace(0, len(best) - 1, 24).round().astype(int))]
+    front = values[best]
+    span = np.ptp(front, axis=0)
+    weights = np.array([objective.weight for objective in question.objectives])
+    scaled = (front - front.min(axis=0)) / np.where(span > 0, span, 1.0) * weights / weights.sum()
+    chosen = int(best[int(np.argmin(scaled.max(axis=1) + 0.05 * scaled.sum(axis=1)))])
+    shown = tuple((options[row], _expected(beliefs, points[row][None, :], options[row])) for row in best)
+    return options[chosen], shown
+
+
+def _window(beliefs: Beliefs, point: Array, settings: Settings) -> dict[str, tuple[float, float]]:
+    """Per number: the stretch around the recommended value within which the result stays good enough."""
+    question = beliefs.question
+    space = question.space
+    here = [belief.at(point[None, :], [settings]).mean[0] for belief in beliefs.objectives]
+    allowed_loss = [_tolerance(belief, value) for belief, value in zip(beliefs.objectives, here, strict=True)]
+    least = min(float(_penalty(beliefs, point[None, :], [settings])[0]), 0.0) - 0.05
+    window = {}
+    for variable, columns in zip(space.variables, space.columns, strict=True):
+        if not variable.numeric:
+            continue
+        own = float(np.clip(point[columns.start], 0.0, 1.0))
+        places = np.unique(np.append(np.linspace(0.0, 1.0, _STEPS), own))
+        line = np.repeat(point[None, :], len(places), axis=0)
+        line[:, columns.start] = places
+        along: list[Settings] = [{**settings, variable.name: variable.from_unit(float(u))} for u in places]
+        good = space.allowed(line) & (_penalty(beliefs, line, along) >= least)
+        if question.risk is not None:
+            good &= question.risks(along) <= question.risk
+        for belief, value, loss in zip(beliefs.objectives, here, allowed_loss, strict=True):
+            good &= belief.at(line, along).mean <= value + loss
+        centre = int(np.searchsorted(places, own))
+        low = high = centre
+        while low > 0 and good[low - 1]:
+            low -= 1
+        while high < len(places) - 1 and good[high + 1]:
+            high += 1
+        # The recommended value itself is as the press sets it; the ends come from the model.
+        value_here = float(settings[variable.name])
+        ends = variable.from_unit(float(places[low])), variable.from_unit(float(places[high]))
+        window[variable.name] = (min(ends[0], value_here), max(ends[1], value_here))
+    return window
+
+
+def _tolerance(belief: Belief, value: float) -> float:
+    """The loss that the window allows, on the model's scale."""
+    if on_log_scale(belief.quantity):
+        return math.log1p(WINDOW_TOLERANCE)
+    return WINDOW_TOLERANCE * abs(float(value))
+
+
+def _effects(beliefs: Beliefs, rng: np.random.Generator) -> dict[str, float]:
+    """Share of the variation of the first objective's expected value that each setting takes part in.
+
+    Source:
+        Jansen, Comput. Phys. Commun. 117 (1999) 35 (total effects).
+    """
+    question, belief = beliefs.question, beliefs.objectives[0]
+    space = question.space
+    count = len(space.variables)
+    net = (even_places(2 * count, _EFFECTS) + rng.random(2 * count)) % 1.0
+    first, second = net[:, :count], net[:, count:]
+    mixed = [first]
+    for column in range(count):
+        other = first.copy()
+        other[:, column] = second[:, column]
+        mixed.append(other)
+    points = space.encode(np.vstack(mixed))
+    mean = belief.at(points, as_settings(question, points)).mean.reshape(count + 1, -1)
+    variance = float(mean[0].var())
+    if variance <= 1e-18 * belief.scale**2:
+        return dict.fromkeys(space.names, 0.0)
+    shares = 0.5 * ((mean[1:] - mean[0]) ** 2).mean(axis=1) / variance
+    return {name: float(min(share, 1.0)) for name, share in zip(space.names, shares, strict=True)}
+
+
+def _expected_gain(beliefs: Beliefs, rng: np.random.Generator, point: Array, settings: Settings) -> float:
+    """What one more trial is expected to improve the first objective, relative to its expected value."""
+    single = replace(beliefs, objectives=beliefs.objectives[:1])
+    belief = single.objectives[0]
+    _, values = most_gain(single, rng)
+    gain = math.exp(min(float(values[0]), 50.0)) if len(values) else 0.0
+    if on_log_scale(belief.quantity):
+        return -math.expm1(-gain)
+    value = abs(from_model(belief.quantity, float(belief.at(point, [settings]).mean[0])))
+    return gain / value if value > 0 else 0.0
+
+
+def _model(beliefs: Beliefs, *, physics: bool) -> dict[str, float | str]:
+    belief = beliefs.objectives[0]
+    told: dict[str, float | str] = {"name": "physics-gp" if physics else "gp"}
+    if physics:
+        told["physics_weight"] = belief.physics_share
+    process = belief.discrepancy if belief.physics_share > 0.5 and belief.discrepancy is not None else belief.plain
+    if process is not None:
+        told["noise_sd"] = belief.scale * math.sqrt(process.noise_variance)
+        told["signal_sd"] = belief.scale * math.sqrt(process.signal_variance)
+        names = [
+            f"{variable.name}" if variable.numeric else f"{variable.name}={choice}"
+            for variable in beliefs.question.space.variables
+            for choice in (variable.choices or ("",))
+        ]
+        for name, length in zip(names, process.length_scales, strict=True):
+            told[f"length_scale.{name}"] = float(length)
+    return told

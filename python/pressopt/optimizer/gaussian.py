@@ -1,0 +1,269 @@
+"""The strategies ``gp`` and ``physics-gp``: where the next cell is expected to teach or improve most."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pressopt._core import GaussianProcess, log_expected_improvement, log_hypervolume_gain, search_acquisition
+from pressopt.optimizer.beliefs import Belief, Beliefs, believe
+from pressopt.optimizer.candidates import as_settings, climb, spread
+from pressopt.optimizer.observation import Proposal, Settings, Value
+from pressopt.optimizer.question import Question
+from pressopt.optimizer.space import key_of
+from pressopt.optimizer.strategies import admissible_sample, register_strategy, sobol
+
+Array = NDArray[np.float64]
+
+#: Probability that a visited point has to keep its constraints with, to count as something to be beaten.
+_EVEN_CHANCE = math.log(0.5)
+#: Candidates of one search: 2 to this power where gradients refine them, and where they do not.
+_NET = 9
+_NET_WITHOUT_GRADIENTS = 8
+
+
+def gp(question: Question) -> Sequence[Proposal]:
+    """Expected improvement of a Gaussian process that knows no physics."""
+    beliefs = believe(question, physics=False)
+    return sobol(question) if beliefs is None else _propose(beliefs)
+
+
+def physics_gp(question: Question) -> Sequence[Proposal]:
+    """Expected improvement of physics with uncertain parameters plus a Gaussian-process discrepancy."""
+    beliefs = believe(question, physics=True)
+    return sobol(question) if beliefs is None else _propose(beliefs)
+
+
+def _propose(beliefs: Beliefs) -> list[Proposal]:
+    question = beliefs.question
+    rng = question.generator(3)
+    beliefs = beliefs.with_pending(question.pending)
+    taken = set(question.taken)
+    proposals: list[Proposal] = []
+    for _ in range(question.count):
+        proposal = _next(beliefs, rng, taken)
+        proposals.append(proposal)
+        taken.add(key_of(question.space, proposal.settings))
+        if len(proposals) < question.count:
+            beliefs = beliefs.with_pending([proposal.settings])
+    return proposals
+
+
+def _next(beliefs: Beliefs, rng: np.random.Generator, taken: set[tuple[Value, ...]]) -> Proposal:
+    question = beliefs.question
+    if len(beliefs.objectives) > 2:
+        beliefs = one_of_many(beliefs, rng)
+    points, _ = most_gain(beliefs, rng)
+    # Where a cell failed no second one is spent; where one succeeded only noise is a reason to come back.
+    tried = {key_of(question.space, one) for one in beliefs.settings}
+    fresh: Settings | None = _first_settable(question, points, taken | tried)
+    if fresh is None:
+        fresh = _first_settable(question, points, taken)
+    if fresh is None:
+        fresh = admissible_sample(question, 1, len(question.history) + len(taken))[0]
+    if question.replicate and len(beliefs.objectives) == 1 and len(beliefs.points):
+        again = _worth_repeating(beliefs, fresh)
+        if again is not None and question.admissible([again])[0]:
+            return described(beliefs, again, "replicate")
+    return described(beliefs, fresh, "expected improvement")
+
+
+def _first_settable(question: Question, points: Array, taken: set[tuple[Value, ...]]) -> dict[str, Value] | None:
+    """The best point that the press can set, that keeps all rules, and that no pending trial has."""
+    for point in points[:64]:
+        settings = question.space.settable(question.space.from_unit(point))
+        if settings is not None and tuple(settings.values()) not in taken and question.admissible([settings])[0]:
+            return settings
+    return None
+
+
+def described(beliefs: Beliefs, settings: Settings, reason: str) -> Proposal:
+    """A proposal with what the model expects of it."""
+    point = beliefs.question.space.to_unit(settings)[None, :]
+    predicted = {}
+    for belief in (*beliefs.objectives, *beliefs.constraints):
+        if belief.quantity:
+            predicted[belief.quantity] = belief.interval(belief.at(point, [settings]))[0]
+    feasibility = float(np.exp(beliefs.log_success(point)[0]))
+    return Proposal(settings, reason, predicted, feasibility)
+
+
+def most_gain(beliefs: Beliefs, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Points and their log expected gain on the signed model scale, the best first."""
+    question = beliefs.question
+    visited = beliefs.points[beliefs.valid]
+    around = visited[_order(beliefs, visited)][:5] if len(visited) else visited
+    if beliefs.pure:
+        return _with_gradients(beliefs, spread(question, rng, _NET, around))
+    start = spread(question, rng, _NET_WITHOUT_GRADIENTS, around)
+    return climb(question, rng, lambda points, settings: gain(beliefs, points, settings, start), start)
+
+
+def _order(beliefs: Beliefs, points: Array) -> NDArray[np.intp]:
+    """Visited points from the best expected value of the first objective to the worst."""
+    mean = beliefs.objectives[0].at(points, as_settings(beliefs.question, points)).mean
+    return np.argsort(mean, kind="stable")
+
+
+def _with_gradients(beliefs: Beliefs, candidates: Array) -> tuple[Array, Array]:
+    question = beliefs.question
+    models = [_plain(belief) for belief in beliefs.objectives]
+    bounds = []
+    for constraint, belief in zip(question.constraints, beliefs.constraints, strict=True):
+        low, high = constraint.model_bounds
+        bounds.append((_plain(belief), (low - belief.shift) / belief.scale, (high - belief.shift) / belief.scale))
+    first = beliefs.objectives[0]
+    best, front = None, None
+    if len(models) == 1:
+        best = (to_beat(beliefs) - first.shift) / first.scale
+    else:
+        pairs, reference = reached_front(beliefs)
+        shift = np.array([belief.shift for belief in beliefs.objectives])
+        scale = np.array([belief.scale for belief in beliefs.objectives])
+        front = (((pairs - shift) / scale).tolist(), ((reference - shift) / scale).tolist())
+    points, values = search_acquisition(
+        candidates,
+        models,
+        best=best,
+        front=front,
+        constraints=bounds,
+        success=beliefs.success,
+        free=question.space.free,
+        relations=question.space.linear_relations,
+    )
+    return points, values + sum(math.log(belief.scale) for belief in beliefs.objectives)
+
+
+def _plain(belief: Belief) -> GaussianProcess:
+    assert belief.pure is not None, "gradients are for plain processes only"
+    return belief.pure
+
+
+def gain(beliefs: Beliefs, points: Array, settings: Sequence[Settings], start: Array) -> Array:
+    """Shape (n,): log expected gain, probabilities of constraints and success included."""
+    mixtures = [belief.at(points, settings) for belief in beliefs.objectives]
+    if len(mixtures) == 1:
+        only = mixtures[0]
+        best = to_beat(beliefs, start)
+        variances = np.ascontiguousarray(only.variances)
+        value = log_expected_improvement(np.ascontiguousarray(only.means), only.log_weights, variances, best)
+    else:
+        pairs, reference = reached_front(beliefs, start)
+        means = np.column_stack([mixture.mean for mixture in mixtures])
+        variances = np.column_stack([mixture.variance for mixture in mixtures])
+        value = log_hypervolume_gain(means, variances, (pairs.tolist(), reference.tolist()))
+    if beliefs.constraints:
+        value = value + beliefs.log_constraints(points, settings).sum(axis=0)
+    return value + beliefs.log_success(points)
+
+
+def _good_enough(beliefs: Beliefs, points: Array, settings: Sequence[Settings]) -> NDArray[np.bool_]:
+    """Shape (n,): whether constraints and success have at least an even chance."""
+    likely = beliefs.log_success(points) >= _EVEN_CHANCE
+    if beliefs.constraints:
+        likely &= (beliefs.log_constraints(points, settings) >= _EVEN_CHANCE).all(axis=0)
+    return likely
+
+
+def to_beat(beliefs: Beliefs, otherwise: Array | None = None) -> float:
+    """The best expected true value among visited points: under noise the luckiest reading is no measure."""
+    belief = beliefs.objectives[0]
+    points = beliefs.points[beliefs.valid]
+    if not len(points):
+        if otherwise is None:
+            return belief.shift
+        return float(belief.at(otherwise, as_settings(beliefs.question, otherwise)).mean.min())
+    settings = as_settings(beliefs.question, points)
+    mean = belief.at(points, settings).mean
+    good = _good_enough(beliefs, points, settings)
+    # While nothing keeps the constraints, nearly everything improves and their probability decides.
+    return float(mean[good].min()) if good.any() else float(mean.max() + belief.scale)
+
+
+def reached_front(beliefs: Beliefs, otherwise: Array | None = None) -> tuple[Array, Array]:
+    """Expected pairs at visited points (n, 2), and the corner (2,) from which the dominated area counts."""
+    points = beliefs.points[beliefs.valid]
+    if not len(points) and otherwise is not None:
+        points = otherwise
+    settings = as_settings(beliefs.question, points)
+    pairs = np.column_stack([belief.at(points, settings).mean for belief in beliefs.objectives])
+    good = _good_enough(beliefs, points, settings)
+    span = np.maximum(np.ptp(pairs, axis=0), [1e-9 * belief.scale for belief in beliefs.objectives])
+    kept = pairs[good] if good.any() else pairs[:0]
+    edge = kept[non_dominated(kept)] if len(kept) else pairs
+    return kept, edge.max(axis=0) + 0.1 * span
+
+
+def non_dominated(values: Array) -> NDArray[np.bool_]:
+    """Shape (n,): whether no other row is at least as good everywhere and better somewhere; less is better."""
+    kept = np.ones(len(values), dtype=bool)
+    for row, value in enumerate(values):
+        better = (values <= value).all(axis=1) & (values < value).any(axis=1)
+        kept[row] = not better.any()
+    return kept
+
+
+def one_of_many(beliefs: Beliefs, rng: np.random.Generator) -> Beliefs:
+    """Three or more objectives as one, by a random augmented Chebyshev norm of their expected values.
+
+    Source:
+        Knowles, IEEE Trans. Evol. Comput. 10 (2006) 50 (ParEGO).
+    """
+    points = beliefs.points[beliefs.valid]
+    if not len(points):
+        return replace(beliefs, objectives=beliefs.objectives[:1])
+    settings = as_settings(beliefs.question, points)
+    values = np.column_stack([belief.at(points, settings).mean for belief in beliefs.objectives])
+    span = np.ptp(values, axis=0)
+    scaled = (values - values.min(axis=0)) / np.where(span > 0, span, 1.0)
+    weighted = scaled * rng.dirichlet(np.ones(values.shape[1]))
+    single = weighted.max(axis=1) + 0.05 * weighted.sum(axis=1)
+    shift, scale = float(single.mean()), float(single.std()) or 1.0
+    process = GaussianProcess.fit(points, ((single - shift) / scale)[None, :], np.zeros(len(points)))
+    return replace(beliefs, objectives=(Belief("", 1.0, shift, scale, process, noise=process.noise_variance),))
+
+
+def _worth_repeating(beliefs: Beliefs, fresh: Settings) -> Settings | None:
+    """The visited settings where another cell is worth more than a cell at fresh ones, if there are any.
+
+    Both are judged alike: by how much the best expected value among the visited points and this one is expected to
+    fall after one reading (knowledge gradient on those points). Where noise limits, that is at the contenders.
+
+    Source:
+        Frazier, Powell and Dayanik, INFORMS J. Comput. 21 (2009) 599; Binois, Huang, Gramacy and Ludkovski,
+        Technometrics 61 (2019) 7.
+    """
+    question, belief = beliefs.question, beliefs.objectives[0]
+    space = question.space
+    unique = {key_of(space, one): one for one, valid in zip(beliefs.settings, beliefs.valid, strict=True) if valid}
+    visited = [one for one in unique.values() if space.contains(one)]
+    if len(visited) < 2 or belief.noise <= 0.0:
+        return None
+    settings = [*visited, fresh]
+    points = np.array([space.to_unit(one) for one in settings])
+    good = _good_enough(beliefs, points, settings)
+    mixture = belief.at(points, settings)
+    mean, variance = mixture.mean, mixture.variance
+    change = variance / np.sqrt(variance + belief.noise * belief.scale**2)
+    old = np.where(good[:-1], mean[:-1], np.inf)
+    if not np.isfinite(old).any():
+        return None
+    first = int(np.argmin(old))
+    others = np.delete(old, first)
+    second = float(others.min()) if np.isfinite(others).any() else old[first] + 10 * belief.scale
+    rival = np.full(len(settings), old[first])
+    rival[first] = second
+    distance = -np.abs(rival - mean)
+    # E max(0, change · N(0, 1) + distance): what one reading is expected to move the best expected value.
+    value = log_expected_improvement(-distance[:, None], np.zeros(1), (change**2)[:, None], 0.0)
+    value = np.where(good, value, -np.inf)
+    best = int(np.argmax(value[:-1]))
+    return visited[best] if value[best] > value[-1] else None
+
+
+register_strategy("gp", gp)
+register_strategy("physics-gp", physics_gp)
