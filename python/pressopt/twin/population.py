@@ -8,6 +8,7 @@ look at them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from pressopt.errors import MaterialError, Violation
@@ -94,7 +95,7 @@ _LI_SULFIDE = Law(
     short_mpa=84.0, short_shape=7.0, short_k=160.0, pore_cliff=0.8,
     crack_mpa=260.0, crack_shape=5.0, bending=1.0, damage_ratio=0.75, damage_shape=5.0,
     extrude_mpa=120.0, extrude_shape=2.5, extrude_s=900.0, gradient=0.06,
-    limiting_ma_cm2=1.6, capacitance_f_cm2=6e-6,
+    limiting_ma_cm2=1.6, capacitance_f_cm2=2e-5,
 )  # fmt: skip
 
 # Only what differs from the row above. Garnet: contact by tens of MPa, 2 to 5 Ω cm² when clean (Sharafi, Chem.
@@ -110,21 +111,21 @@ _CONTACTS: dict[tuple[str, str], dict[str, float]] = {
                        "adhesion_mpa": 9.0, "release_shape": 0.9, "mismatch_k": 170.0, "bruise_mpa": 120.0,
                        "interphase_ohm_cm2": 0.6, "interphase_ev": 0.28, "short_mpa": 170.0, "short_shape": 5.0,
                        "short_k": 220.0, "pore_cliff": 0.1, "crack_mpa": 190.0, "crack_shape": 4.5,
-                       "capacitance_f_cm2": 3e-6},
+                       "capacitance_f_cm2": 8e-6},
     ("Li", "antiperovskite"): {"wave_mpa": 130.0, "film_mpa": 25.0, "charge_ohm_cm2": 4.0, "adhesion_mpa": 40.0,
                                "release_shape": 0.5, "bruise_mpa": 330.0, "seat_mpa": 150.0,
                                "short_mpa": 330.0, "short_shape": 6.0, "short_k": 220.0, "pore_cliff": 0.1,
-                               "crack_mpa": 620.0, "interphase_ohm_cm2": 1.0, "capacitance_f_cm2": 3e-6},
+                               "crack_mpa": 620.0, "interphase_ohm_cm2": 1.0, "capacitance_f_cm2": 8e-6},
     ("Na", "sulfide"): {"wave_mpa": 130.0, "film_mpa": 25.0, "film_shape": 0.8, "charge_ohm_cm2": 4.0,
                         "adhesion_mpa": 30.0, "release_shape": 0.7, "bruise_mpa": 300.0, "outflow_mpa": 75.0,
                         "seat_mpa": 150.0, "short_mpa": 420.0,
                         "short_shape": 6.0, "crack_mpa": 700.0, "interphase_ohm_cm2": 2.5,
-                        "damage_ratio": 0.9, "capacitance_f_cm2": 3e-6, "extrude_mpa": 400.0},
+                        "damage_ratio": 0.9, "capacitance_f_cm2": 8e-6, "extrude_mpa": 400.0},
     ("Na", "nasicon"): {"wave_mpa": 140.0, "film_mpa": 30.0, "film_shape": 0.8, "charge_ohm_cm2": 5.0,
                         "adhesion_mpa": 30.0, "release_shape": 0.7, "bruise_mpa": 320.0, "outflow_mpa": 80.0,
                         "seat_mpa": 150.0, "short_mpa": 520.0,
                         "crack_mpa": 480.0, "interphase_ohm_cm2": 1.0, "pore_cliff": 0.1,
-                        "capacitance_f_cm2": 3e-6, "extrude_mpa": 400.0},
+                        "capacitance_f_cm2": 8e-6, "extrude_mpa": 400.0},
     ("Li", "collector"): {"wave_mpa": 12.0, "wave_shape": 1.1, "film_mpa": 3.0, "film_shape": 0.7,
                           "charge_ohm_cm2": 1.5e-3, "charge_ev": -0.02, "adhesion_mpa": 5.0, "release_shape": 0.7,
                           "mismatch_k": 140.0, "bruise_mpa": 28.0, "bruise_shape": 2.0, "seat_mpa": 20.0,
@@ -302,7 +303,8 @@ class HiddenCell:
         short_at, crack_at, damage_at: Drives at which it fails; the median cell's are never reached.
         spoilt: ``""``, ``"contaminated"`` or ``"shifted"``.
         asymmetry: How its interfaces differ.
-        short_share: Resistance of its soft short over its bulk resistance.
+        short_share: Resistance of a soft short over that of the electrolyte.
+        short_ohm_cm2: Resistance of a hard short, Ω cm²; zero: its short would be a soft one.
         crack_gain: Bulk resistance after over before a crack.
         crack_shorts: Whether the metal finds its way through a crack.
     """
@@ -316,6 +318,7 @@ class HiddenCell:
     spoilt: str = ""
     asymmetry: float = 0.0
     short_share: float = 0.1
+    short_ohm_cm2: float = 0.02
     crack_gain: float = 1.5
     crack_shorts: bool = False
 
@@ -326,9 +329,14 @@ def median_cell(lab: Laboratory) -> HiddenCell:
 
 
 def _threshold(shape: float, *key: int | str) -> float:
-    import math
-
     return float((-math.log(uniform(*key))) ** (1 / shape))
+
+
+def _hard_short(seed: int, number: int) -> float:
+    """Metal pressed through a pore is mostly a good conductor; one short in four is a thin filament (assumed)."""
+    if uniform(seed, "cell", number, "soft short") < 0.25:
+        return 0.0
+    return float(0.002 * 30 ** uniform(seed, "cell", number, "hard short"))
 
 
 def hidden_cell(lab: Laboratory, number: int) -> HiddenCell:
@@ -359,6 +367,7 @@ def hidden_cell(lab: Laboratory, number: int) -> HiddenCell:
         spoilt=spoilt,
         asymmetry=0.08 * normal(seed, "cell", number, "asymmetry"),
         short_share=0.02 * 10 ** uniform(seed, "cell", number, "short share"),
+        short_ohm_cm2=_hard_short(seed, number),
         crack_gain=1.2 + 1.3 * uniform(seed, "cell", number, "crack gain"),
         crack_shorts=uniform(seed, "cell", number, "crack shorts") < 0.35,
     )

@@ -16,7 +16,7 @@ IRONING = 0.06
 """Gain in forged pressure by every pass after the first (assumed)."""
 
 STRETCH_N_MM = 260.0
-"""Line force at which the stretch of one pass harms like a peak of 11 MPa between platens (assumed)."""
+"""Line force at which the stretch of one pass harms like a peak of 16 MPa between platens (assumed)."""
 
 
 def roll_pass(
@@ -51,5 +51,5 @@ def roll_pass(
     # A wave that is rolled over again lies flatter, whatever the time under load.
     ironed = np.where(before > 0, 1 + IRONING * done, 1.0)
     # Stretching adds up from pass to pass: it acts like a higher peak load on the face.
-    stretched = (np.maximum(before, state.peak) ** 2 + done * (11.0 * force / STRETCH_N_MM) ** 2) ** 0.5
+    stretched = (np.maximum(before, state.peak) ** 2 + done * (16.0 * force / STRETCH_N_MM) ** 2) ** 0.5
     return replace(state, peak=np.where(done > 0, stretched, before), forged=state.forged * ironed)
