@@ -76,7 +76,7 @@ class MethodScriptDevice:
         high_hz: float = 1e6,
         limit_amplitude_mv: float = 250.0,
         imaginary_sign: int = 1,
-        firmware: str = "espico1401#Jan 01 2024 12:00:00",
+        firmware: str = "es4_lr1401#Jan 01 2024 12:00:00",
         serial_number: str = "TWIN00000001",
         greet_with_xon: bool = False,
     ) -> None:

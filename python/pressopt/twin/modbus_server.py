@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from pressopt.profiles import Action, DeviceProfile, Register, Signal
 from pressopt.twin.bench import Bench, PlantReading, RollReading
+from pressopt.twin.laboratory import FAULT_CODES
 from pressopt.twin.modbus import ExceptionCode, Refusal, Slave, Table
 
 #: Numbers with which the twin introduces itself where the profile expects none.
@@ -22,6 +23,14 @@ MODEL, SERIAL_NUMBER = 20557, 24001
 _FORMATS = {"int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "float32": "f"}
 _BITS = (Table.COIL, Table.DISCRETE)
 _FAULT_BLOCKS = frozenset({"start", "load_cell"})
+#: What profiles call the faults of the bench, where they use another word.
+_FAULT_WORDS = {
+    "guard open": "guard opened",
+    "remote disabled": "remote control switched off",
+    "over-temperature": "over temperature",
+    "power failed": "power came back",
+}
+_FAULTS = {code: _FAULT_WORDS.get(meaning, meaning) for meaning, code in FAULT_CODES.items()}
 
 
 @dataclass
@@ -50,9 +59,9 @@ class MachineBank:
 
     def __init__(self, bench: Bench, profile: DeviceProfile) -> None:
         self._bench, self._profile = bench, profile
-        self._look, self._do = (
-            (bench.plant, _press_actions(bench)) if profile.kind == "press" else (bench.roll, _roll_actions(bench))
-        )
+        pressing = profile.kind == "press"
+        self._look: Callable[[], PlantReading | RollReading] = bench.plant if pressing else bench.roll
+        self._do = _press_actions(bench) if pressing else _roll_actions(bench)
         self._limits = _capacities(profile)
         self._memory: dict[tuple[Table, int], int] = {}
         self._lock = threading.Lock()
@@ -118,14 +127,15 @@ class MachineBank:
         if name in self.faults.frozen:
             return self.faults.frozen[name]
         value = getattr(looked, name)
-        if isinstance(value, str):
-            return next(raw for raw, word in signal.values.items() if word == value)
+        if name == "fault_code":
+            unlisted = max(signal.values, default=0) + 1
+            return _raw_of(signal.values, _FAULTS.get(value, "not known"), or_else=unlisted)
+        if name == "loaded_cell" and value <= 0:
+            return _raw_of(signal.invalid, "no cell", or_else=0)
+        if isinstance(value, str):  # a machine that shows no ramp shows that it holds
+            return _raw_of(signal.values, value, or_else=_raw_of(signal.values, "hold", or_else=0))
         if isinstance(value, bool):
             return int(value)
-        if name == "loaded_cell" and value < 0:
-            return next(raw for raw, meaning in signal.invalid.items() if meaning == "no cell")
-        if not math.isfinite(value):
-            return next(raw for raw, meaning in signal.invalid.items() if meaning == "sensor open")
         gain, offset = self._profile.linear(signal)
         return float((value - offset) / gain)
 
@@ -236,12 +246,16 @@ def _capacities(profile: DeviceProfile) -> dict[str, tuple[float, float]]:
     }
 
 
+def _raw_of(meanings: Mapping[int, str], word: str, *, or_else: int) -> int:
+    return next((raw for raw, meaning in meanings.items() if meaning == word), or_else)
+
+
 def _addresses(at: Register) -> range:
     return range(at.address, at.address + at.words)
 
 
 def _spans(profile: DeviceProfile) -> dict[Table, tuple[int, int]]:
-    """For each table, first address and the one after the last: gaps within read as 0, as in a PLC's data block."""
+    """For each table, first address and the one after the last; gaps within read as 0, as in a data block."""
     places = [signal.at for signal in profile.signals.values()]
     places += [action.at for action in profile.actions.values()]
     places += [mark.at for mark in (profile.identity.model, profile.identity.serial_number) if mark is not None]
