@@ -43,6 +43,7 @@ class ScpiResistanceMeter:
         self._machine = profile.meter
         self._end = self._machine.terminator.encode("ascii")
         self._in_step = False
+        self._failed = False
         self._ready = False
 
     def identify(self) -> str:
@@ -137,20 +138,19 @@ class ScpiResistanceMeter:
                 self._in_step = self._ready = False
                 raise
             except LinkError as error:
-                self._in_step = False
+                self._in_step, self._failed = False, True
                 failure = error
         assert failure is not None
         raise failure
 
     def _get_in_step(self) -> None:
-        was_open = self._line.is_open
         self._line.open()
         if not self._in_step:
             link = self._profile.link
-            # A line that failed is left silent; one that is new may hold what an earlier program did not read.
-            silence_s = link.silence_s if was_open else _STALE_S
+            # A line that failed must fall silent; one that is new may hold what an earlier program did not read.
+            silence_s = link.silence_s if self._failed else _STALE_S
             self._line.drain(silence_s=silence_s, limit_s=10 * link.silence_s)
-        self._in_step = True
+        self._in_step, self._failed = True, False
 
     def _answer(self, question: str) -> str:
         timeout_s = self._profile.link.timeout_s
@@ -166,6 +166,6 @@ class ScpiResistanceMeter:
             got += data
         text = got.removesuffix(self._end).decode("ascii", errors="replace").strip()
         if self._end in got[: -len(self._end)]:
-            self._in_step = False  # more than one answer: an earlier one came late
+            self._in_step, self._failed = False, True  # more than one answer: an earlier one came late
             raise ReplyError(f"{self._name} answered {question!r} with {got!r}: expected one line")
         return text

@@ -1,4 +1,4 @@
-"""The virtual impedance analyser: a MethodSCRIPT device whose cell is the bench's.
+"""The virtual impedance analyser: a MethodSCRIPT device that sees the cell of the bench.
 
 It runs scripts on laboratory time: each point of a sweep is sent once the clock has reached its end. It keeps the
 device's habits that bite drivers: a run-time error leaves ``on_finished`` out (and the cell on), it may stream
@@ -11,12 +11,12 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from pressopt.clock import Clock
 from pressopt.twin import methodscript_language as language
-from pressopt.twin.bench import Bench
 from pressopt.twin.methodscript_language import Script, ScriptError, Statement, encode, literal, parse_script
 
 #: Laboratory time of one point: settling and evaluation, and the periods measured (assumed; of the size seen on
@@ -32,6 +32,12 @@ _STATUS_OVERLOAD = 2
 _ABORT_LOOK_S = 0.02  # wall time between two looks at the abort flag
 _HIGH_SPEED = 3
 _POTENTIAL_V = 2.0  # range of the potentiostat (assumed)
+
+
+class SeenCell(Protocol):
+    """The side of a bench that an analyser sees."""
+
+    def impedance_ohm(self, frequency_hz: float, *, at_s: float) -> complex: ...
 
 
 @dataclass
@@ -58,7 +64,7 @@ class MethodScriptDevice:
     """One potentiostat with one channel; a :class:`~pressopt.twin.wires.Device`.
 
     Args:
-        bench: Whose cell it sees.
+        cell: What it measures; a :class:`~pressopt.twin.bench.Bench`, or one cell alone.
         clock: Laboratory time.
         low_hz, high_hz: Its band, Hz.
         limit_amplitude_mv: Its highest amplitude, mV rms.
@@ -69,7 +75,7 @@ class MethodScriptDevice:
 
     def __init__(
         self,
-        bench: Bench,
+        cell: SeenCell,
         clock: Clock,
         *,
         low_hz: float = 0.016,
@@ -80,7 +86,7 @@ class MethodScriptDevice:
         serial_number: str = "TWIN00000001",
         greet_with_xon: bool = False,
     ) -> None:
-        self._bench, self._clock = bench, clock
+        self._cell, self._clock = cell, clock
         self._low_hz, self._high_hz = low_hz, high_hz
         self._limit_amplitude_v = limit_amplitude_mv / 1000
         self._imaginary_sign = imaginary_sign
@@ -237,7 +243,7 @@ class MethodScriptDevice:
         self, index: int, frequency_hz: float, *, at_s: float, amplitude_v: float, limit_a: float
     ) -> dict[str, str]:
         """One point as the three variables of a package, by type."""
-        impedance_ohm = self._bench.impedance_ohm(frequency_hz, at_s=at_s)
+        impedance_ohm = self._cell.impedance_ohm(frequency_hz, at_s=at_s)
         # A range is good for its full scale in amplitude, not in rms.
         current_a = math.sqrt(2) * amplitude_v / max(abs(impedance_ohm), 1e-12)
         usable = [entry for entry in CURRENT_RANGES_A if entry[1] <= limit_a * 1.001] or [CURRENT_RANGES_A[0]]

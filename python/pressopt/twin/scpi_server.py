@@ -7,8 +7,8 @@ import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from pressopt.twin.bench import Bench
 
 #: What SCPI-1999 (volume 1, 7.2.1.4) sends for "infinite": the driver must never take it for a resistance.
 OVERLOAD_OHM = 9.9e37
@@ -18,6 +18,12 @@ _UNDEFINED = '-113,"Undefined header"'
 _STALE = '-230,"Data corrupt or stale"'
 _BAD_PARAMETER = '-224,"Illegal parameter value"'
 _OVERFLOW = '-350,"Queue overflow"'
+
+
+class MeasuredCell(Protocol):
+    """The side of a bench that a meter sees."""
+
+    def dc_resistance_ohm(self) -> float: ...
 
 
 @dataclass
@@ -46,7 +52,7 @@ class ScpiMeter:
     """One meter; a :class:`~pressopt.twin.wires.Device`.
 
     Args:
-        bench: Whose cell it measures.
+        cell: What it measures; a :class:`~pressopt.twin.bench.Bench`, or one cell alone.
         high_ohm: Above it a reading is an overload.
         identity: Answer to ``*IDN?``: maker, model, serial number, firmware.
         terminator: Ends each answer; questions may end in LF, CR or both.
@@ -54,13 +60,13 @@ class ScpiMeter:
 
     def __init__(
         self,
-        bench: Bench,
+        cell: MeasuredCell,
         *,
         high_ohm: float = 100.0,
         identity: str = "pressopt,twin milliohm meter,TWIN00000002,1.0",
         terminator: str = "\n",
     ) -> None:
-        self._bench, self._high_ohm, self._identity, self._end = bench, high_ohm, identity, terminator
+        self._cell, self._high_ohm, self._identity, self._end = cell, high_ohm, identity, terminator
         self._errors: deque[str] = deque()
         self._last_ohm: float | None = None
         self.faults = MeterFaults()
@@ -118,7 +124,7 @@ class ScpiMeter:
             self._error(_BAD_PARAMETER)
 
     def _take(self) -> None:
-        reading_ohm = self._bench.dc_resistance_ohm()
+        reading_ohm = self._cell.dc_resistance_ohm()
         over = self.faults.overload > 0
         self.faults.overload -= over
         inside = math.isfinite(reading_ohm) and abs(reading_ohm) <= self._high_ohm
