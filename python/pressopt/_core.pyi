@@ -1,7 +1,7 @@
 """Types of the compiled numerics; checked against the binary by mypy.stubtest."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import TypedDict, final
 
 import numpy as np
 import numpy.typing as npt
@@ -208,3 +208,37 @@ def hypervolume(pairs: Sequence[Sequence[float]], reference: Sequence[float]) ->
 
 def log_normal_cdf(z: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Shape (n,): logarithm of the normal distribution function, far into its tail."""
+
+# --- physics -----------------------------------------------------------------------------------------------------
+
+@final
+class CellKind:
+    """What kind of cell is pressed, by what."""
+
+    def __new__(
+        cls, *, lamination: bool, rolled: bool, formation: bool, interfaces: int, melting_c: float
+    ) -> CellKind: ...
+
+def predict_outcomes(
+    kind: CellKind,
+    parameters: npt.NDArray[np.float64],
+    stages: npt.NDArray[np.float64],
+    measured: npt.NDArray[np.float64],
+    *,
+    threads: int | None = None,
+) -> npt.NDArray[np.float64]:
+    """Outcomes, shape (draws, n, quantities), for parameters (draws, p), stages (n, s, 4) and measured (n, 4)."""
+
+def outcome_gradients(
+    kind: CellKind,
+    parameters: npt.NDArray[np.float64],
+    stages: npt.NDArray[np.float64],
+    measured: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Derivatives by every setting, shape (n, quantities, 4 s + 4), for parameters (1, p)."""
+
+def physics_parameters() -> list[str]:
+    """Names of the parameters, in the order of the columns."""
+
+def physics_quantities() -> list[str]:
+    """Names of the outcomes, in the order of the last axis."""

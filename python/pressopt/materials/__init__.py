@@ -1,1 +1,18 @@
 """Materials catalogue: every value with unit, source and confidence."""
+
+from pressopt.materials.catalogue import Catalogue, Data, Material, MaterialKind
+from pressopt.materials.datum import ELECTROLYTE, INTERFACE, LABORATORY, METAL, Confidence, Datum, Field
+
+__all__ = [
+    "ELECTROLYTE",
+    "INTERFACE",
+    "LABORATORY",
+    "METAL",
+    "Catalogue",
+    "Confidence",
+    "Data",
+    "Datum",
+    "Field",
+    "Material",
+    "MaterialKind",
+]

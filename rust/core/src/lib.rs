@@ -4,6 +4,7 @@
 //! Nothing here knows Python: `rust/py` is the only door to it.
 
 pub mod acquisition;
+pub mod batch;
 pub mod circuit;
 pub mod compaction;
 pub mod contact;
@@ -11,4 +12,7 @@ pub mod creep;
 pub mod failure;
 pub mod gp;
 pub mod interface;
+pub mod lamination;
+pub mod parameters;
 pub mod protocol;
+pub mod scalar;
