@@ -50,18 +50,18 @@ def test_an_own_file_gives_only_what_differs(tmp_path: Path) -> None:
     )
     (tmp_path / "b.toml").write_text('extends = "./a.toml"\nname = "bench-2"\n')
     second = load_profile(tmp_path / "b.toml")
-    assert (second.name, second.limits.force_kn, second.limits.temperature_c) == ("bench-2", 25.0, 220.0)
+    assert (second.name, second.limits.force_kn, second.limits.temperature_c) == ("bench-2", 25.0, 200.0)
 
 
 BAD: list[tuple[str, str, str, str]] = [
     # what is replaced, by what, key, words
     ('kind = "press"', 'kind = "pres"', "kind", "'pres' is not allowed"),
     ("[limits]", "[limitz]\n[limits]", "limitz", "did you mean 'limits'"),
-    ("force_kn = 100.0", "force_kn = 130.0", "limits.force_kn", "0.02 to 120 kN"),
-    ("force_kn = 100.0", "", "limits.force_kn", "needs this limit"),
-    ("force_kn = 100.0", "force_kn = nan", "limits.force_kn", "nan is not allowed"),
-    ("temperature_c = 220.0", "temperature_c = 400.0", "limits.temperature_c", "20 to 250 °C"),
-    ("capacity_kn = 120.0", 'capacity_kn = "heavy"', "press.capacity_kn", "'heavy' is not allowed"),
+    ("force_kn = 60.0", "force_kn = 70.0", "limits.force_kn", "0.02 to 65 kN"),
+    ("force_kn = 60.0", "", "limits.force_kn", "needs this limit"),
+    ("force_kn = 60.0", "force_kn = nan", "limits.force_kn", "nan is not allowed"),
+    ("temperature_c = 200.0", "temperature_c = 400.0", "limits.temperature_c", "20 to 250 °C"),
+    ("capacity_kn = 65.0", 'capacity_kn = "heavy"', "press.capacity_kn", "'heavy' is not allowed"),
     ("min_controllable_kn = 0.02", "min_controllable_kn = 0.0001", "press.min_controllable_kn", "one step"),
     ('unit = "N", valid', 'unit = "ton", valid', "signals.force_kn.unit", "ton_force_us (8.896 kN)"),
     ('unit = "N", valid', 'unit = "MPa", valid', "signals.force_kn.unit", "oil MPa"),
@@ -90,7 +90,7 @@ BAD: list[tuple[str, str, str, str]] = [
     ('url = "tcp://192.168.0.10:502"', 'url = "/dev/ttyUSB0"', "link.url", "no TCP address"),
     ("silence_s = 0.6", "silence_s = 0.1", "link.silence_s", "late reply"),
     ('address = 100, type = "int32" }, unit = "N", readback',
-     'address = 100, type = "int16" }, unit = "N", readback', "actions.set_force_kn.at", "cannot hold the limit"),
+     'address = 100, type = "int16" }, unit = "N", readback', "actions.set_force_kn.at", "cannot hold 60 kN"),
     ('unit = "N", readback = true', 'unit = "N"', "actions.set_force_kn.readback", "may be lost"),
     (", interlock = true", "", "signals", "interlock = true"),
 ]  # fmt: skip
@@ -109,7 +109,7 @@ def test_a_wrong_profile_is_told_key_and_reason(old: str, new: str, key: str, wo
 
 def test_all_mistakes_are_told_at_once_with_their_lines() -> None:
     """Three mistakes are three violations, and each knows its line."""
-    text = PRESS.replace("force_kn = 100.0", "force_kn = 500.0").replace("bit = 1", "bit = 0")
+    text = PRESS.replace("force_kn = 60.0", "force_kn = 500.0").replace("bit = 1", "bit = 0")
     text = text.replace("always_allowed = true", "")
     with pytest.raises(ProfileError) as told:
         parse_profile(text, source="mine.toml")

@@ -41,3 +41,11 @@ class ProfileSampleChanger:
     def loaded(self) -> int | None:
         seen = self._device.look(("loaded_cell",))["loaded_cell"]
         return None if math.isnan(seen.value) or seen.value <= 0 else round(seen.value)
+
+
+def connect_changer(machine: object) -> ProfileSampleChanger | None:
+    """The sample changer of a press or laminator that this package drives; None where its profile has none."""
+    device = getattr(machine, "device", None)
+    if not isinstance(device, RegisterDevice) or "load_cell" not in device.profile.actions:
+        return None
+    return ProfileSampleChanger(device)

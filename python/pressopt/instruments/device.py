@@ -136,7 +136,7 @@ class RegisterDevice:
         if signal.valid is not None and not signal.valid[0] <= value <= signal.valid[1]:
             raise ReplyError(
                 f"'{name}' of {self.profile.name} says {value:g}, believable is {signal.valid[0]:g} to "
-                f"{signal.valid[1]:g}: is the sensor broken, or are scale, type or word order of the profile wrong?"
+                f"{signal.valid[1]:g}: is the sensor broken, or is scale, type or word order wrong?"
             )
         return Seen(value)
 
@@ -257,7 +257,9 @@ class RegisterDevice:
         self._beat_wall_s, self._beat_lab_s = wall_s, lab_s
 
 
-def connect(profile: DeviceProfile, clock: Clock, url: str | None = None, *, tap: Tap | None = None) -> RegisterDevice:
+def connect(
+    profile: DeviceProfile, clock: Clock, url: str | None = None, *, tap: Tap | None = None
+) -> RegisterDevice:
     """Open the line of ``profile`` (at ``url`` when given) and check who answers.
 
     Raises:

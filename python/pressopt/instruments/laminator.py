@@ -89,7 +89,9 @@ class ProfileLaminator:
         self.device.act("acknowledge")
         reading = self.read()
         if reading.state is PressState.FAULT or reading.fault:
-            raise DeviceFault(f"{self._capability.name} stays in fault ({reading.fault}): its cause is still there")
+            raise DeviceFault(
+                f"{self._capability.name} stays in fault ({reading.fault}): its cause is still there"
+            )
 
     def close(self) -> None:
         self.device.close()
@@ -113,13 +115,15 @@ class ProfileLaminator:
         reading = self._reading(seen)
         if reading.state is PressState.FAULT or reading.fault:
             raise DeviceFault(
-                f"{self._capability.name} is in fault ({reading.fault or 'no reason given'}): look at the machine, "
-                "then clear the fault; nothing moves before"
+                f"{self._capability.name} is in fault ({reading.fault or 'no reason given'}): "
+                "look at the machine, then clear the fault; nothing moves before"
             )
         self.device.require("start", seen)
 
     def _reading(self, seen: dict[str, Seen]) -> LaminatorReading:
-        trouble = [f"{name}: {what.trouble}" for name, what in seen.items() if what.trouble and name != "loaded_cell"]
+        trouble = [
+            f"{name}: {what.trouble}" for name, what in seen.items() if what.trouble and name != "loaded_cell"
+        ]
         said = seen["fault_code"].word
         return LaminatorReading(
             time_s=self.device.clock.now_s(),
@@ -134,7 +138,12 @@ class ProfileLaminator:
 
 
 def check_roll_command(
-    capability: LaminatorCapability, *, line_force_n_mm: float, speed_mm_s: float, passes: int, temperature_c: float
+    capability: LaminatorCapability,
+    *,
+    line_force_n_mm: float,
+    speed_mm_s: float,
+    passes: int,
+    temperature_c: float,
 ) -> None:
     """Raise LimitError with everything about a command that this laminator may not do."""
     name = capability.name
@@ -169,6 +178,6 @@ def _check_temperature(capability: LaminatorCapability, temperature_c: float) ->
 def connect_laminator(
     profile: DeviceProfile | str, clock: Clock, url: str | None = None, *, tap: Tap | None = None
 ) -> ProfileLaminator:
-    """Open the laminator of ``profile`` (a profile, the name of a shipped one, or a path) and check who answers."""
+    """Open the laminator of ``profile`` (or its name, or its path) and check who answers."""
     loaded = profile if isinstance(profile, DeviceProfile) else load_profile(profile)
     return ProfileLaminator(connect(_of_kind(loaded, "laminator"), clock, url, tap=tap))

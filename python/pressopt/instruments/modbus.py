@@ -50,7 +50,7 @@ def _crc_table() -> tuple[int, ...]:
 _CRC = _crc_table()
 
 
-def crc16(data: bytes) -> bytes:
+def crc16(data: bytes | bytearray) -> bytes:
     """CRC of an RTU frame, low byte first (Modbus over Serial Line V1.02, 6.2.2)."""
     crc = 0xFFFF
     for byte in data:
@@ -160,7 +160,9 @@ class ModbusLink:
             reply += data
             if len(reply) >= 2:
                 if reply[0] != self._unit or reply[1] & ~_EXCEPTION != question[0]:
-                    raise unexpected(line, bytes(reply), f"no reply of unit {self._unit} to function {question[0]}")
+                    raise unexpected(
+                        line, bytes(reply), f"no reply of unit {self._unit} to function {question[0]}"
+                    )
                 if reply[1] & _EXCEPTION:
                     wanted = 5
             if wanted != len(frame) and reply[: len(frame)] == frame:
@@ -212,7 +214,9 @@ class ModbusLink:
     def _broken_off(self, reply: bytes, wanted: int) -> PressoptError:
         if reply:
             return ShortReply(f"{self.name}: {len(reply)} of {wanted} bytes came: {reply.hex(' ')}")
-        return LinkTimeout(f"{self.name}: no reply within {self._timeout_s:g} s: is the device on, and the unit right?")
+        return LinkTimeout(
+            f"{self.name}: no reply within {self._timeout_s:g} s: is the device on, and the unit right?"
+        )
 
     def _meaning(self, question: bytes, pdu: bytes) -> bytes:
         if not pdu[0] & _EXCEPTION:
@@ -239,7 +243,7 @@ def _exception(code: int, asked: str) -> PressoptError:
 
 
 def _check_span(address: int, count: int, most: int) -> None:
-    if not (1 <= count <= most and 0 <= address and address + count <= 65536):
+    if not (1 <= count <= most and address >= 0 and address + count <= 65536):
         raise ValueError(f"{count} from address {address} is no span of Modbus: 1 to {most}, up to address 65535")
 
 

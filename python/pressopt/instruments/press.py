@@ -13,8 +13,7 @@ from pressopt.pressing import PressCapability, PressReading, PressState
 from pressopt.pressing.protocol import SafeState
 from pressopt.profiles import DeviceProfile, load_profile
 
-_OPTIONAL = ("refills", "position_mm", "ramp_kn_s")
-_MOVING = (PressState.RAMP, PressState.HOLD)
+_OPTIONAL = ("refills", "position_mm")
 
 
 class ProfilePress:
@@ -67,8 +66,8 @@ class ProfilePress:
         reading = self._reading(seen)
         if reading.state is PressState.FAULT or reading.fault:
             raise DeviceFault(
-                f"{self._capability.name} is in fault ({reading.fault or 'no reason given'}): look at the machine, "
-                "then clear the fault; nothing moves before"
+                f"{self._capability.name} is in fault ({reading.fault or 'no reason given'}): "
+                "look at the machine, then clear the fault; nothing moves before"
             )
         device.require("start", seen)
         if self._capability.heated:
@@ -117,8 +116,8 @@ class ProfilePress:
                 return
             if device.clock.now_s() >= end_s:
                 raise DeviceFault(
-                    f"{self._capability.name} was told to stop and still says '{state}' after {confirm.within_s:g} s: "
-                    "use the emergency stop"
+                    f"{self._capability.name} was told to stop and still says '{state}' after "
+                    f"{confirm.within_s:g} s: use the emergency stop"
                 )
             device.clock.sleep_s(0.1)
 
@@ -140,7 +139,9 @@ class ProfilePress:
         return False
 
     def _reading(self, seen: dict[str, Seen]) -> PressReading:
-        trouble = [f"{name}: {what.trouble}" for name, what in seen.items() if what.trouble and name != "loaded_cell"]
+        trouble = [
+            f"{name}: {what.trouble}" for name, what in seen.items() if what.trouble and name != "loaded_cell"
+        ]
         said = seen["fault_code"].word
         return PressReading(
             time_s=self.device.clock.now_s(),
@@ -163,7 +164,9 @@ def check_press_command(
     wrong = []
     if not 0 <= force_kn <= capability.limit_kn * (1 + 1e-9):
         wrong.append(
-            Violation("force_kn", f"{force_kn:g} kN is asked, press '{name}' allows 0 to {capability.limit_kn:g} kN")
+            Violation(
+                "force_kn", f"{force_kn:g} kN is asked, press '{name}' allows 0 to {capability.limit_kn:g} kN"
+            )
         )
     elif 0 < force_kn < capability.min_kn:
         wrong.append(

@@ -76,6 +76,10 @@ def plan_blocks(registers: Iterable[Register], *, most_words: int, gap: int = 0)
 def pick(at: Register, blocks: Mapping[Block, Sequence[int]]) -> Sequence[int]:
     """The words of ``at`` out of what was read."""
     for block, words in blocks.items():
-        if block.table == at.table and block.start <= at.address and at.address + at.words <= block.start + block.count:
+        if (
+            block.table == at.table
+            and block.start <= at.address
+            and at.address + at.words <= block.start + block.count
+        ):
             return words[at.address - block.start : at.address - block.start + at.words]
     raise KeyError(f"{at} was not read")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pressopt.errors import InputError
+
 Real = npt.NDArray[np.float64]
+
+_FORMAT = "pressopt press record"
+_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +64,50 @@ class PressRecord:
     held_mpa: float
     held_c: float
     deviations: tuple[str, ...] = ()
+
+
+def record_to_bytes(record: PressRecord) -> bytes:
+    """Return a record as JSON bytes; floats are written such that they are read back bit for bit."""
+    plain: dict[str, Any] = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "press": record.press,
+        **{name: getattr(record, name).tolist() for name in ("time_s", "force_kn", "temperature_c", "stage")},
+        "stages": [asdict(stage) for stage in record.stages],
+        "held_mpa": record.held_mpa,
+        "held_c": record.held_c,
+        "deviations": list(record.deviations),
+    }
+    return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def record_from_bytes(data: bytes) -> PressRecord:
+    """Return the record that :func:`record_to_bytes` wrote.
+
+    Raises:
+        InputError: This is no record, or a newer pressopt wrote it.
+    """
+    try:
+        plain = json.loads(data)
+        if plain["format"] != _FORMAT:
+            raise InputError(f"this is no press record: its format is {plain['format']!r}")
+        if plain["version"] > _VERSION:
+            raise InputError(
+                f"this press record is of version {plain['version']}, this pressopt reads up to {_VERSION}: "
+                "read it with a newer one"
+            )
+        return PressRecord(
+            press=plain["press"],
+            time_s=np.array(plain["time_s"], dtype=np.float64),
+            force_kn=np.array(plain["force_kn"], dtype=np.float64),
+            temperature_c=np.array(plain["temperature_c"], dtype=np.float64),
+            stage=np.array(plain["stage"], dtype=np.int64),
+            stages=tuple(StageRecord(**stage) for stage in plain["stages"]),
+            held_mpa=plain["held_mpa"],
+            held_c=plain["held_c"],
+            deviations=tuple(plain["deviations"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"this is no press record: {error}") from error

@@ -247,7 +247,7 @@ def _machine_limits(profile: DeviceProfile) -> Iterator[Violation]:
             elif not _fits(action.at, (limit - offset) / gain):
                 yield Violation(
                     f"actions.set_{name}.at",
-                    f"{action.at.type} in steps of {action.scale:g} {action.unit} cannot hold the limit of {limit:g} {unit}",
+                    f"{action.at.type} in steps of {action.scale:g} {action.unit} cannot hold {limit:g} {unit}",
                 )
 
 
