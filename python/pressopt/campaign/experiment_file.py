@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pressopt.campaign import sense
+from pressopt.campaign import reach, sense
 from pressopt.campaign.experiment import (
     PLATEN_SETTINGS,
     ROLLER_SETTINGS,
@@ -24,7 +24,7 @@ from pressopt.campaign.experiment import (
     StrategyPlan,
 )
 from pressopt.campaign.reading import BAD, Range, Report, read_table
-from pressopt.campaign.schema import DEFAULT_PROFILES, FILE, Table
+from pressopt.campaign.schema import DEFAULT_PROFILES, FILE, Node, Rows, Table, Variants, spellings_of
 from pressopt.campaign.sense import Draft
 from pressopt.campaign.toml_lines import LineIndex
 from pressopt.campaign.toml_lines import Path as Place
@@ -136,6 +136,7 @@ class _Builder:
         draft.constraints = self._constraints(values.get("constraints", []))
         draft.laboratory = self._laboratory(values.get("laboratory"))
         sense.check(draft)
+        reach.check(draft)
         space = self._space()
         if report.violations or space is None or cell is None:
             return None
@@ -250,11 +251,7 @@ class _Builder:
         for part in path:
             table = table[part]
         alternatives = (key, "force") if key == "pressure" else (key,)
-        for one in alternatives:
-            for spelled in table:
-                if spelled == one or (spelled.startswith(f"{one}_") and spelled != "release_rate"):
-                    return str(spelled)
-        return key
+        return next((s for one in alternatives for s in _SPELLED.get(one, (one,)) if s in table), key)
 
     def _variable(self, stage: str, setting: str, found: Range, path: tuple[str | int, ...]) -> str:
         name = f"{stage}.{setting}"
@@ -280,6 +277,8 @@ class _Builder:
         if not isinstance(values, Mapping):
             return None
         path = ("measurement",)
+        for key in values:
+            self._draft.places[f"measurement.{key}"] = (*path, self._given(path, key))
         state = values.get("pressure")
         if "force" in values and self._draft.die is not None:
             state = self._over_die(values["force"])
@@ -314,6 +313,8 @@ class _Builder:
     def _limits(self, values: Mapping[str, Any] | None) -> Limits | None:
         if not values or "temperature" not in values:
             return None
+        for key in values:
+            self._draft.places[f"limits.{key}"] = ("limits", self._given(("limits",), key))
         return Limits(
             pressure_mpa=values.get("pressure"),
             force_kn=values.get("force"),
@@ -394,6 +395,31 @@ class _Builder:
             )
             return None
         return DesignSpace(tuple(self._draft.variables), relations)
+
+
+def _spelled_keys() -> dict[str, tuple[str, ...]]:
+    """Every spelling of every key of the format."""
+    found: dict[str, tuple[str, ...]] = {}
+
+    def walk(node: Node) -> None:
+        match node:
+            case Table(keys):
+                for name, key in keys.items():
+                    found[name] = tuple(dict.fromkeys((*found.get(name, ()), *spellings_of(name, key.holds))))
+                    walk(key.holds)
+            case Variants(_, _, tables):
+                for table in tables.values():
+                    walk(table)
+            case Rows(of):
+                walk(of)
+            case _:
+                pass
+
+    walk(FILE)
+    return found
+
+
+_SPELLED = _spelled_keys()
 
 
 def _layer(row: Mapping[str, Any]) -> Layer:

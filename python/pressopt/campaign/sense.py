@@ -80,7 +80,7 @@ class Draft:
             yield f"{STACK}.ramp_mpa_s", plan_.release_mpa_s, plan_.release_mpa_s, self._state("release_rate")
 
     def _state(self, key: str) -> Path:
-        return self.places.get(f"{STACK}.{key}_mpa", ("measurement", key))
+        return self.places.get(f"measurement.{key}", ("measurement", key))
 
 
 def check(draft: Draft) -> None:
