@@ -77,7 +77,9 @@ def _materials(draft: Draft) -> None:
         if material.kind not in _MADE_OF[layer.role]:
             allowed = " or a ".join(sorted(_MADE_OF[layer.role]))
             message = f"an {layer.role} is made of a{'n' if allowed[0] == 'e' else ''} {allowed}, not of a"
-            message += f"{'n' if material.kind[0] == 'e' else ''} {material.kind}: {layer.material} does not fit here"
+            message += (
+                f"{'n' if material.kind[0] == 'e' else ''} {material.kind}: {layer.material} does not fit here"
+            )
             draft.report.add((*path, "role"), message.replace("an collector", "a collector"))
         if layer.role is Role.ELECTRODE and "melting_c" in material:
             melting[material.name] = material["melting_c"].value
