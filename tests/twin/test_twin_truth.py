@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
 from twin_systems import SYSTEMS, System
 
-from pressopt.clock import FastClock, wall_monotonic_s
+from pressopt.clock import FastClock
 from pressopt.errors import InputError
 from pressopt.pressing import QUANTITIES, PressingProtocol, RollStage, Stage
 from pressopt.twin.laboratory import VirtualBench
@@ -53,6 +54,9 @@ def test_the_optimum_lies_inside(name: str) -> None:
         worse.append(ends > 1.02 * value.min())
     assert sum(inside) >= 5
     assert sum(worse) >= 4
+
+
+IONIC = [name for name, system in SYSTEMS.items() if not system.quantity.startswith("contact")]
 
 
 @pytest.mark.parametrize("name", IONIC)
@@ -103,14 +107,17 @@ def test_programmes_of_different_kinds_do_not_mix() -> None:
 
 
 def test_truth_is_the_median_of_good_cells() -> None:
-    """Forty cells of one seed through the same protocol scatter by some per cent around the truth."""
+    """Cells of one seed scatter by some per cent around the truth, without a bias over many seeds."""
     system = SYSTEMS["lpscl"]
     protocol = PressingProtocol((Stage("press", 15.0, 1.0, 60.0, 30.0),), 5.0)
-    expected = truth(system.cell, 4, [protocol])[system.quantity][0]
-    seen = [measure_directly(system.cell, 4, number, protocol)[0] for number in range(1, 41)]
-    values = np.array([outcome[system.quantity][0] for outcome in seen if outcome])
-    assert np.median(values) == pytest.approx(expected, rel=0.06)
-    assert 0.03 < np.std(np.log(values[np.abs(np.log(values / expected)) < 0.5])) < 0.15
+    ratios = []
+    for seed in range(20):
+        expected = truth(system.cell, seed, [protocol])[system.quantity][0]
+        cells = [measure_directly(system.cell, seed, number, protocol)[0] for number in range(1, 25)]
+        ratios.append(np.log([cell[system.quantity][0] / expected for cell in cells if cell]))
+    assert np.median([np.median(of_seed) for of_seed in ratios]) == pytest.approx(0.0, abs=0.03)
+    within = [np.median(np.abs(of_seed - np.median(of_seed))) for of_seed in ratios]
+    assert 0.02 < np.median(within) < 0.09
 
 
 def test_failures_come_as_often_as_told() -> None:
@@ -253,13 +260,13 @@ def test_a_hundred_thousand_protocols_take_seconds() -> None:
     system = SYSTEMS["lpscl"]
     unit = np.random.default_rng(0).random((2000, 3))
     programme = Programme.of(system.protocols(unit))
-    begin = wall_monotonic_s()
+    begin = time.thread_time()
     truth(system.cell, 1, programme)
-    assert wall_monotonic_s() - begin < 0.5
+    assert time.thread_time() - begin < 0.5
     protocol = system.protocols(unit[:1])[0]
     best = math.inf
     for number in range(1, 20):
-        begin = wall_monotonic_s()
+        begin = time.thread_time()
         measure_directly(system.cell, 1, number, protocol)
-        best = min(best, wall_monotonic_s() - begin)
+        best = min(best, time.thread_time() - begin)
     assert best < 0.01

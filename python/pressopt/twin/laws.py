@@ -213,9 +213,8 @@ def _aged(forged: Real, start: Real, seconds: float | Real, scale_s: Real, law: 
     counterpart with a plateau: Andrade, Proc. R. Soc. A 84 (1910) 1, and Kohlrausch, Ann. Phys. 167 (1854) 179,
     are the two ends between which creep under friction is found. The time already spent is read off ``forged``.
     """
-    loaded = start > _TINY
-    ratio = np.where(loaded, forged / np.maximum(start, _TINY), np.inf)
-    excess = np.maximum(ratio - 1, 0.0)
+    start = np.maximum(start, _TINY)
+    excess = np.maximum(forged / start - 1, 0.0)
     gain = law.creep_gain
     if law.creep_stretched:
         plateau = 6 * gain
@@ -225,7 +224,7 @@ def _aged(forged: Real, start: Real, seconds: float | Real, scale_s: Real, law: 
     else:
         before = scale_s * np.expm1(np.minimum(excess / gain, _EXPONENT))
         grown = gain * np.log1p((before + seconds) / scale_s)
-    return np.asarray(np.maximum(forged, np.where(loaded, start * (1 + grown), 0.0)))
+    return np.asarray(np.maximum(forged, start * (1 + grown)))
 
 
 def advance(
@@ -249,24 +248,31 @@ def advance(
         powder = replace(law, creep_gain=0.1 * law.creep_gain, creep_stretched=False)
         warm = 1 + 0.002 * np.maximum(sample_c - REFERENCE_C, 0.0)
         compact = _aged(compact, pressure_mpa * warm, seconds, np.asarray(law.creep_s), powder)
-    age_s = state.age_s + float(np.max(seconds))
+    age_s = state.age_s + (seconds if isinstance(seconds, float) else float(np.max(seconds)))
     crack = np.maximum(state.drive_crack, pressure_mpa * (1 + law.bending * law.tilt) / law.crack_mpa)
     if not state.metal:
         return replace(state, compact=compact, age_s=age_s)
     local = sector_pressure(law, pressure_mpa)
-    forged = _aged(state.forged, local * soft, seconds, scale_s, law)
-    kept = (np.maximum(state.forged, _TINY) / np.maximum(forged, _TINY)) ** 20
+    heat = np.maximum(sample_c - REFERENCE_C, 0.0)
+    onset = law.short_mpa * np.exp(-heat / law.short_k)
+    if law.powder or law.density > 0.85:  # the metal needs connected pores: towards 10 % porosity they close
+        dense = relative_density(law, compact)
+        onset = onset * (1 + law.pore_cliff / (1 + np.exp((0.9 - dense) / 0.02)))
+    strained = local[:, -1:] * soft**0.5 / onset  # the sector under the wedge's high side goes first
+    both = _aged(
+        np.hstack((state.forged, state.drive_short)), np.hstack((local * soft, strained)), seconds, scale_s, law
+    )
+    forged, drive_short = both[:, :-1], both[:, -1:]
+    kept = (np.maximum(state.forged, _TINY) / forged) ** 20
     bond_c = sample_c + (state.bond_c - sample_c) * kept
     heat_j_mol = law.interphase_ev / BOLTZMANN_EV_K * GAS_CONSTANT
     growth = law.interphase_ohm_cm2**2 / 3600.0 * arrhenius(2 * heat_j_mol, sample_c)
-    hotter = np.exp(np.maximum(sample_c - REFERENCE_C, 0.0) / law.short_k)
-    strained = local.max(axis=1, keepdims=True) * soft**0.5 * hotter
-    onset = law.short_mpa * (1 + law.pore_cliff / (1 + np.exp(-(relative_density(law, compact) - 0.9) / 0.02)))
-    drive_short = _aged(state.drive_short, strained / onset, seconds, scale_s, law)
     damage = state.drive_damage
     if law.powder:
         damage = np.maximum(damage, pressure_mpa / (law.damage_ratio * np.maximum(compact, _TINY)))
-    flow = (local.mean(axis=1, keepdims=True) * soft / law.extrude_mpa) ** law.extrude_shape
+    elif law.pin_share > 0:
+        damage = np.maximum(damage, pressure_mpa / law.pin_break_mpa)
+    flow = (pressure_mpa * soft / law.extrude_mpa) ** law.extrude_shape
     return CellState(
         forged=forged,
         peak=np.maximum(state.peak, local),
