@@ -1,0 +1,307 @@
+"""What a campaign has found, gathered once: every export is a way of writing an :class:`Answer`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pressopt.campaign.lifecycle import CampaignPhase, Phase
+from pressopt.campaign.replay import CampaignState, TrialState
+from pressopt.optimizer.observation import Interval, Recommendation, Settings
+from pressopt.pressing import PressingProtocol
+
+if TYPE_CHECKING:
+    from pressopt.campaign.experiment import Experiment
+
+#: Reason of the proposals that a comparison calls the initial design; see ``optimizer.Proposal.reason``.
+INITIAL_DESIGN = "initial design"
+#: Reason of a trial that measures the untouched cell, where a campaign has one.
+UNTOUCHED = "untouched"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A value that the recommended protocol is compared with.
+
+    Attributes:
+        name: ``untouched`` (first loading at 1 MPa and 25 °C) or ``initial design`` (its best cell).
+        value: In the quantity's unit.
+        low, high: 95 % interval where one is known.
+        source: Measured on a cell, or said by the physics alone.
+        trial: Number of that cell, when measured.
+    """
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    source: Literal["measured", "predicted"]
+    trial: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One quantity that the experiment asks for, at the recommended settings.
+
+    Attributes:
+        quantity: Its name, unit included.
+        direction: Whether less or more is better.
+        source: ``predicted``: no instrument of this experiment measures it, the physics alone says so.
+        target: What is good enough, or None.
+        expected: Interval of the true value; None while there is no recommendation.
+        references: What it is compared with.
+    """
+
+    quantity: str
+    direction: Literal["minimize", "maximize"]
+    source: Literal["measured", "predicted"]
+    target: float | None
+    expected: Interval | None
+    references: tuple[Reference, ...] = ()
+
+    def factor(self, reference: Reference) -> float | None:
+        """How many times better the recommended protocol is than ``reference``; below 1: worse."""
+        if self.expected is None or self.expected.median <= 0 or reference.value <= 0:
+            return None
+        ratio = reference.value / self.expected.median
+        return ratio if self.direction == "minimize" else 1 / ratio
+
+    @property
+    def target_met(self) -> bool | None:
+        """Whether the whole interval lies on the good side of the target; None without one."""
+        if self.target is None or self.expected is None:
+            return None
+        if self.direction == "minimize":
+            return self.expected.high <= self.target
+        return self.expected.low >= self.target
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The cells behind an answer.
+
+    Attributes:
+        proposed: Trials begun.
+        pressed: Cells that were pressed.
+        valid: Cells with at least one measured value.
+        failed: Cells by kind of failure.
+        blameless: Of these, the kinds that say nothing about the settings.
+        rejected: Trials given up.
+        replicates: Cells pressed with settings that another cell had before.
+        in_flight: Numbers of trials that have not ended.
+        asking: Numbers of trials of which a person must say what was found.
+    """
+
+    proposed: int
+    pressed: int
+    valid: int
+    failed: Mapping[str, int]
+    blameless: tuple[str, ...]
+    rejected: int
+    replicates: int
+    in_flight: tuple[int, ...]
+    asking: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Everything that an export may say about a campaign.
+
+    Attributes:
+        experiment: What was asked.
+        state: The journal, folded.
+        recommendation: The answer, or None while nothing valid was measured.
+        protocol: The recommended protocol, or None.
+        results: One per objective, then one per further expected quantity.
+        evidence: The cells behind it.
+        open_because: Why this is not the last word; empty when the campaign is closed with an answer.
+    """
+
+    experiment: Experiment
+    state: CampaignState
+    recommendation: Recommendation | None
+    protocol: PressingProtocol | None
+    results: tuple[Result, ...]
+    evidence: Evidence
+    open_because: str
+
+    @property
+    def complete(self) -> bool:
+        """Whether the campaign is closed and has an answer."""
+        return not self.open_because
+
+    @property
+    def predicted_only(self) -> tuple[str, ...]:
+        """Quantities that nothing in this experiment measures: the physics alone speaks."""
+        return tuple(result.quantity for result in self.results if result.source == "predicted")
+
+    @property
+    def main(self) -> Result:
+        """The first objective."""
+        return self.results[0]
+
+
+def gather(
+    experiment: Experiment,
+    state: CampaignState,
+    *,
+    recommendation: Recommendation | None = None,
+    untouched: Mapping[str, Interval] | None = None,
+) -> Answer:
+    """Gather what a campaign has found.
+
+    Args:
+        experiment: What was asked.
+        state: The journal, folded.
+        recommendation: The answer as far as the data go, for a campaign that is not closed; a closed one carries
+            its own.
+        untouched: What the physics expects of the untouched cell, by quantity.
+    """
+    if state.closed is not None and state.closed.recommendation:
+        recommendation = recommendation_from_json(state.closed.recommendation)
+    protocol = experiment.protocol(recommendation.settings) if recommendation is not None else None
+    return Answer(
+        experiment=experiment,
+        state=state,
+        recommendation=recommendation,
+        protocol=protocol,
+        results=_results(experiment, state, recommendation, untouched or {}),
+        evidence=evidence(state),
+        open_because=_open_because(experiment, state, recommendation),
+    )
+
+
+def recommendation_from_json(plain: Mapping[str, Any]) -> Recommendation:
+    """Return the recommendation that a closed campaign carries as plain JSON."""
+
+    def intervals(items: Mapping[str, Any]) -> dict[str, Interval]:
+        return {name: Interval(**item) for name, item in items.items()}
+
+    return Recommendation(
+        settings=dict(plain["settings"]),
+        expected=intervals(plain["expected"]),
+        window={name: (low, high) for name, (low, high) in plain["window"].items()},
+        window_tolerance=plain["window_tolerance"],
+        feasibility=plain["feasibility"],
+        evidence=plain["evidence"],
+        effects=dict(plain["effects"]),
+        expected_gain=plain["expected_gain"],
+        model=dict(plain["model"]),
+        front=tuple((dict(settings), intervals(expected)) for settings, expected in plain.get("front", ())),
+    )
+
+
+def evidence(state: CampaignState) -> Evidence:
+    """Count the cells behind an answer."""
+    trials = list(state.trials.values())
+    done = state.done
+    seen: set[tuple[tuple[str, object], ...]] = set()
+    replicates = 0
+    for trial in trials:
+        if not trial.pressings:
+            continue
+        key = tuple(sorted(trial.settings.items()))
+        replicates += key in seen
+        seen.add(key)
+    failed = Counter(kind for trial in done for kind in trial.failures)
+    return Evidence(
+        proposed=len(trials),
+        pressed=sum(trial.pressings > 0 for trial in trials),
+        valid=sum(bool(trial.outcomes) for trial in done),
+        failed=dict(sorted(failed.items())),
+        blameless=tuple(sorted({kind for trial in done for kind in trial.blameless})),
+        rejected=sum(trial.phase is Phase.REJECTED for trial in trials),
+        replicates=replicates,
+        in_flight=tuple(trial.number for trial in state.in_flight),
+        asking=tuple(trial.number for trial in state.asking),
+    )
+
+
+def best_trial(trials: list[TrialState], quantity: str, direction: str) -> TrialState | None:
+    """Return the cell with the best single reading of ``quantity`` that did not fail, or None."""
+    fit = [trial for trial in trials if quantity in trial.outcomes and not trial.failures]
+    if not fit:
+        return None
+    sign = 1.0 if direction == "minimize" else -1.0
+    return min(fit, key=lambda trial: (sign * trial.outcomes[quantity][0], trial.number))
+
+
+def nearest_trial(experiment: Experiment, state: CampaignState, settings: Settings) -> TrialState | None:
+    """Return the valid cell pressed nearest to ``settings`` in the design space, or None; the later one of equals."""
+    import numpy as np
+
+    fit = [trial for trial in state.done if trial.outcomes and not trial.failures]
+    if not fit:
+        return None
+    goal = experiment.space.to_unit(settings)
+
+    def distance(trial: TrialState) -> float:
+        return float(np.linalg.norm(experiment.space.to_unit(trial.settings) - goal))
+
+    return min(fit, key=lambda trial: (round(distance(trial), 9), -trial.number))
+
+
+def _results(
+    experiment: Experiment,
+    state: CampaignState,
+    recommendation: Recommendation | None,
+    untouched: Mapping[str, Interval],
+) -> tuple[Result, ...]:
+    expected = recommendation.expected if recommendation is not None else {}
+    found = []
+    for objective in experiment.objectives:
+        references = [
+            _untouched_reference(state, objective.quantity, untouched),
+            _initial_reference(state, objective.quantity, objective.direction),
+        ]
+        found.append(
+            Result(
+                objective.quantity,
+                objective.direction,
+                objective.source,
+                objective.target,
+                expected.get(objective.quantity),
+                tuple(reference for reference in references if reference is not None),
+            )
+        )
+    return tuple(found)
+
+
+def _untouched_reference(
+    state: CampaignState, quantity: str, untouched: Mapping[str, Interval]
+) -> Reference | None:
+    for trial in state.done:
+        if trial.reason == UNTOUCHED and quantity in trial.outcomes:
+            value, sd = trial.outcomes[quantity]
+            low, high = value - 1.96 * sd, value + 1.96 * sd
+            return Reference(UNTOUCHED, value, low, high, "measured", trial.number)
+    if quantity in untouched:
+        known = untouched[quantity]
+        return Reference(UNTOUCHED, known.median, known.low, known.high, "predicted")
+    return None
+
+
+def _initial_reference(state: CampaignState, quantity: str, direction: str) -> Reference | None:
+    best = best_trial([trial for trial in state.done if trial.reason == INITIAL_DESIGN], quantity, direction)
+    if best is None:
+        return None
+    value, sd = best.outcomes[quantity]
+    return Reference(INITIAL_DESIGN, value, value - 1.96 * sd, value + 1.96 * sd, "measured", best.number)
+
+
+def _open_because(experiment: Experiment, state: CampaignState, recommendation: Recommendation | None) -> str:
+    """Say why an answer is not the last word; empty when it is."""
+    done, budget = len(state.done), experiment.budget.trials
+    if state.phase is CampaignPhase.CLOSED:
+        if recommendation is not None:
+            return ""
+        ended = state.closed.reason if state.closed is not None else ""
+        return f"the campaign ended without a valid measurement ({ended}): there is nothing to recommend"
+    if state.asking:
+        numbers = ", ".join(str(trial.number) for trial in state.asking)
+        return f"trial {numbers} waits for a person to say what was found (`pressopt resolve`)"
+    where = "paused" if state.phase is CampaignPhase.PAUSED else "not finished"
+    text = f"the campaign is {where}: {done} of {budget} trials are done"
+    return text if recommendation is not None else f"{text}, none with a valid measurement"
