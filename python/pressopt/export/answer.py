@@ -304,4 +304,4 @@ def _open_because(experiment: Experiment, state: CampaignState, recommendation: 
         return f"trial {numbers} waits for a person to say what was found (`pressopt resolve`)"
     where = "paused" if state.phase is CampaignPhase.PAUSED else "not finished"
     text = f"the campaign is {where}: {done} of {budget} trials are done"
-    return text if recommendation is not None else f"{text}, none with a valid measurement"
+    return text if any(trial.outcomes for trial in state.done) else f"{text}, none with a valid measurement"

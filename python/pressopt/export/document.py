@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pressopt.export.protocol_format import ProtocolFile
 
 Json = dict[str, Any]
+#: Under this name an experiment searches the pressure at which a cell is measured: ``stack.pressure_mpa``.
+STACK = "stack"
 #: Fields of a stage in a file that only explain and are no part of the protocol.
 _EXPLAINING = frozenset({"kind", "gauge", "window"})
 
@@ -187,6 +189,7 @@ def _measurement(answer: Answer, protocol: PressingProtocol, ram_area_cm2: float
         "settle_s": protocol.settle_s,
         "release_mpa_s": protocol.release_mpa_s,
         "gauge": gauge(answer.experiment.cell.die, protocol.measure_at_mpa, ram_area_cm2),
+        "window": _ranges(stage_windows(answer, STACK)),
     }
 
 

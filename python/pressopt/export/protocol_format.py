@@ -96,6 +96,7 @@ class MeasurePart(_Part):
     settle_s: NotNegative
     release_mpa_s: Positive
     gauge: Gauge
+    window: dict[str, Range] = Field(description="process window, where the pressure of the measurement is searched")
 
 
 class SettingPart(_Part):
@@ -202,7 +203,7 @@ class ProtocolFile(_Part):
     complete: bool = Field(description="false: the campaign is not finished, or ended without an answer")
     incomplete_because: str = Field(description="empty when complete")
     cell: CellPart
-    stages: list[PressStage | RollingStage]
+    stages: list[Annotated[PressStage | RollingStage, Field(discriminator="kind")]]
     measurement: MeasurePart | None
     settings: dict[str, SettingPart]
     window_tolerance: NotNegative | None = Field(description="relative worsening that the window allows")

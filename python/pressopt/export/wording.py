@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 from pressopt.pressing.quantities import QUANTITIES
+from pressopt.units import TF_KN
 
-#: One tonne-force (metric) in kilonewton: standard gravity, CGPM 1901, times 1000 kg.
-KN_PER_TF = 9.80665
 #: One bar in megapascal.
 MPA_PER_BAR = 0.1
 #: Ends of names and the unit that they mean; longer ends first.
@@ -116,7 +115,7 @@ def quantity_value(name: str, value: float, digits: int = 3) -> str:
 
 def force_tf(force_kn: float) -> float:
     """Metric tons-force of a force in kN."""
-    return force_kn / KN_PER_TF
+    return force_kn / TF_KN
 
 
 def oil_bar(force_kn: float, ram_area_cm2: float) -> float:

@@ -1,0 +1,393 @@
+"""What the operator's sheet says, in words and gauge numbers; the HTML and the plain text are two ways to lay it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pressopt.export.answer import Answer, Reference, Result
+from pressopt.export.safety import safety_notes
+from pressopt.export.wording import (
+    duration,
+    force_tf,
+    interval,
+    number,
+    oil_bar,
+    quantity_label,
+    quantity_unit,
+    quantity_value,
+)
+from pressopt.export.document import STACK, stage_windows
+from pressopt.pressing import Cell, Die, Layer, PressingProtocol, RollStage, SafeState, Stage
+
+_SAFE = {
+    SafeState.RELEASE: "release to zero",
+    SafeState.HOLD: "keep the force and call for help",
+    SafeState.HOLD_AND_COOL: "keep the force and let the platens cool",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number to set or read, big on the sheet: ``2.75``, ``kN``."""
+
+    value: str
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.value} {self.unit}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of the sheet.
+
+    Attributes:
+        name: What is done.
+        how: Rate and what to wait for.
+        gauge: The number to set.
+        also: The same in other units.
+        gauge_window: Process window of the gauge; empty: as set.
+        hold: Timer, speed or waiting time.
+        hold_window: Its window; empty: as set.
+        heat: Temperature.
+        heat_window: Its window; empty: as set.
+        minor: Whether it only leads to, or follows, the pressing.
+    """
+
+    name: str
+    how: str
+    gauge: Figure
+    also: tuple[str, ...]
+    gauge_window: str
+    hold: Figure
+    hold_window: str
+    heat: Figure
+    heat_window: str
+    minor: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One expected result: value, range, how sure, compared with what."""
+
+    label: str
+    value: Figure
+    range: str
+    measured: bool
+    comparisons: tuple[str, ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Instructions:
+    """A whole sheet in words."""
+
+    title: str
+    goal: str
+    status: str
+    die: str
+    cell: str
+    never_above: str
+    steps: tuple[Step, ...]
+    checks: tuple[str, ...]
+    troubles: tuple[tuple[str, str], ...]
+    expectations: tuple[Expectation, ...]
+    table: tuple[str, ...]
+    provenance: tuple[str, ...]
+
+
+def gauge_number(value: float) -> str:
+    """Three significant digits, zeros kept, as one reads a gauge: 2.75, 0.280, 35.0, 104."""
+    if value == 0:
+        return "0"
+    digits = len(str(int(abs(value)))) if abs(value) >= 1 else 0
+    return f"{value:.{max(0, 3 - digits)}f}"
+
+
+def instructions(answer: Answer, *, ram_area_cm2: float | None = None) -> Instructions:
+    """Return what the sheet of a campaign says, whether it is finished or not."""
+    experiment, protocol = answer.experiment, answer.protocol
+    cell = experiment.cell
+    steps = () if protocol is None else _steps(answer, protocol, ram_area_cm2)
+    return Instructions(
+        title=experiment.title,
+        goal=experiment.goal,
+        status="" if answer.complete else f"Preliminary: {answer.open_because}.",
+        die=f"Ø {number(cell.die.diameter_mm)} mm",
+        cell=" | ".join(_layer(layer) for layer in cell.layers),
+        never_above=_never_above(answer),
+        steps=steps,
+        checks=_checks(answer, ram_area_cm2),
+        troubles=() if protocol is None else _troubles(answer, protocol),
+        expectations=tuple(_expectation(result) for result in answer.results if result.expected is not None),
+        table=_table(answer),
+        provenance=_provenance(answer),
+    )
+
+
+# ---------------------------------------------------------------------- steps
+
+
+def _steps(answer: Answer, protocol: PressingProtocol, ram_area_cm2: float | None) -> tuple[Step, ...]:
+    die = answer.experiment.cell.die
+    found = [
+        _roll_step(answer, stage)
+        if isinstance(stage, RollStage)
+        else _press_step(answer, stage, die, ram_area_cm2)
+        for stage in protocol.stages
+    ]
+    found.append(_measure_step(answer, protocol, die, ram_area_cm2))
+    if not protocol.rolled and protocol.measure_at_mpa > 0:
+        found.append(
+            Step(
+                "Release",
+                f"at {number(protocol.release_mpa_s)} MPa/s = "
+                f"{number(die.force_kn(protocol.release_mpa_s))} kN/s, then take the cell out",
+                Figure("0", "kN"),
+                (),
+                "",
+                Figure("", ""),
+                "",
+                Figure("", ""),
+                "",
+                minor=True,
+            )
+        )
+    return tuple(found)
+
+
+def _press_step(answer: Answer, stage: Stage, die: Die, ram_area_cm2: float | None) -> Step:
+    windows = stage_windows(answer, stage.name)
+    ramp_kn_s = die.force_kn(stage.ramp_mpa_s)
+    return Step(
+        name=_title(stage.name),
+        how=f"ramp {number(stage.ramp_mpa_s)} MPa/s = {gauge_number(ramp_kn_s)} kN/s; start the timer at full force",
+        gauge=Figure(gauge_number(die.force_kn(stage.pressure_mpa)), "kN"),
+        also=_also(die, stage.pressure_mpa, ram_area_cm2),
+        gauge_window=_force_window(windows, die),
+        hold=_timer(stage.dwell_s),
+        hold_window=_window(windows, "dwell_s"),
+        heat=Figure(number(stage.temperature_c), "°C"),
+        heat_window=_window(windows, "temperature_c"),
+    )
+
+
+def _roll_step(answer: Answer, stage: RollStage) -> Step:
+    windows = stage_windows(answer, stage.name)
+    passes = f"{stage.passes} pass" if stage.passes == 1 else f"{stage.passes} passes"
+    return Step(
+        name=_title(stage.name),
+        how=f"{passes} between the rolls, same direction",
+        gauge=Figure(number(stage.line_force_n_mm), "N/mm"),
+        also=(passes,),
+        gauge_window=_window(windows, "line_force_n_mm"),
+        hold=Figure(number(stage.speed_mm_s), "mm/s"),
+        hold_window=_window(windows, "speed_mm_s"),
+        heat=Figure(number(stage.temperature_c), "°C"),
+        heat_window=_window(windows, "temperature_c"),
+    )
+
+
+def _measure_step(answer: Answer, protocol: PressingProtocol, die: Die, ram_area_cm2: float | None) -> Step:
+    sweep, plan = answer.experiment.sweep, answer.experiment.measurement
+    if plan.kind == "four-wire":
+        how = f"four-wire resistance, mean of {plan.readings} readings"
+    else:
+        how = (
+            f"impedance {frequency(sweep.high_hz)} to {frequency(sweep.low_hz)}, "
+            f"{number(sweep.amplitude_mv)} mV, {sweep.points_per_decade} points per decade"
+        )
+    held = protocol.measure_at_mpa
+    return Step(
+        name="Measure",
+        how=how,
+        gauge=Figure(gauge_number(die.force_kn(held)), "kN"),
+        also=_also(die, held, ram_area_cm2) if held > 0 else ("released",),
+        gauge_window=_force_window(stage_windows(answer, STACK), die),
+        hold=_timer(protocol.settle_s),
+        hold_window="wait before measuring" if protocol.settle_s else "",
+        heat=Figure(number(protocol.measure_at_c), "°C"),
+        heat_window="",
+        minor=True,
+    )
+
+
+def frequency(value_hz: float) -> str:
+    """Return a frequency as it stands on an analyser: 1 MHz, 10 kHz, 0.1 Hz."""
+    for factor, unit in ((1e6, "MHz"), (1e3, "kHz")):
+        if value_hz >= factor:
+            return f"{number(value_hz / factor)} {unit}"
+    return f"{number(value_hz)} Hz"
+
+
+def _also(die: Die, pressure_mpa: float, ram_area_cm2: float | None) -> tuple[str, ...]:
+    force_kn = die.force_kn(pressure_mpa)
+    found = [f"{gauge_number(pressure_mpa)} MPa on sample", f"{gauge_number(force_tf(force_kn))} tf"]
+    if ram_area_cm2 is not None:
+        found.append(f"{gauge_number(oil_bar(force_kn, ram_area_cm2))} bar oil")
+    return tuple(found)
+
+
+def _force_window(windows: Mapping[str, tuple[float, float]], die: Die) -> str:
+    if "pressure_mpa" not in windows:
+        return ""
+    low, high = (gauge_number(die.force_kn(edge)) for edge in windows["pressure_mpa"])
+    return f"good from {low} to {high} kN"
+
+
+def _window(windows: Mapping[str, tuple[float, float]], variable: str) -> str:
+    if variable not in windows:
+        return ""
+    low, high = windows[variable]
+    if variable == "dwell_s":
+        return f"{duration(low)} to {duration(high)}"
+    unit = {"temperature_c": "°C", "line_force_n_mm": "N/mm", "speed_mm_s": "mm/s"}[variable]
+    return f"{interval(low, high)} {unit}"
+
+
+def _timer(seconds: float) -> Figure:
+    text = duration(seconds)
+    value, _, unit = text.partition(" ")
+    return Figure(text, "") if unit.count(" ") else Figure(value, unit)
+
+
+def _title(name: str) -> str:
+    words = name.replace("_", " ").replace("-", " ")
+    return words[:1].upper() + words[1:]
+
+
+# ---------------------------------------------------------------------- around the steps
+
+
+def _layer(layer: Layer) -> str:
+    return f"{layer.material} {number(layer.thickness_um)} µm" + (", powder" if layer.powder else "")
+
+
+def _never_above(answer: Answer) -> str:
+    """The tightest software limit in the gauge's own unit."""
+    limits, die = answer.experiment.limits, answer.experiment.cell.die
+    if answer.experiment.rolled:
+        most = limits.line_force_n_mm
+        found = [] if most is None else [f"{number(most)} N/mm"]
+    else:
+        forces_kn = [force for force in (limits.force_kn,) if force is not None]
+        forces_kn += [] if limits.pressure_mpa is None else [die.force_kn(limits.pressure_mpa)]
+        found = [f"{gauge_number(min(forces_kn))} kN"] if forces_kn else []
+    if limits.temperature_c is not None:
+        found.append(f"{number(limits.temperature_c)} °C")
+    return " · ".join(found)
+
+
+def _checks(answer: Answer, ram_area_cm2: float | None) -> tuple[str, ...]:
+    cell: Cell = answer.experiment.cell
+    found = [*safety_notes(cell, answer.protocol)]
+    if answer.experiment.rolled:
+        found.append("Rolls clean; the gauge reads zero without force.")
+    else:
+        ram = "" if ram_area_cm2 is None else f", ram {number(ram_area_cm2)} cm²: the bar figures hold for no other"
+        found.append(
+            f"Die Ø {number(cell.die.diameter_mm)} mm (all forces here hold for this die only{ram}); electrode "
+            f"Ø {number(cell.electrode_diameter_mm)} mm, centred; faces clean and dry; gauge reads zero."
+        )
+    return tuple(found)
+
+
+def _troubles(answer: Answer, protocol: PressingProtocol) -> tuple[tuple[str, str], ...]:
+    found: list[tuple[str, str]] = []
+    never = _never_above(answer)
+    first = protocol.stages[-1]
+    abort = "stop the rolls" if isinstance(first, RollStage) else _SAFE[first.on_abort]
+    if never:
+        found.append((f"STOP Gauge passes {never.split(' · ')[0]}", f"Abort: {abort}. Do not go on with this cell."))
+    found.append(("STOP Crack, bang, sudden drop", f"Abort: {abort}. Set the cell aside and write it down."))
+    if not protocol.rolled:
+        found.append(
+            ("Force sags while the timer runs", "Bring it back slowly, never above the set force; write it down. "
+             "Left the window: the cell does not count.")
+        )  # fmt: skip
+    found.append(("Temperature not reached", "Wait under force; the timer starts at temperature."))
+    main = answer.main
+    if main.expected is not None and main.direction == "minimize" and main.source == "measured":
+        found.append(
+            (
+                f"Result above {quantity_value(main.quantity, 2 * main.expected.high, 2)}",
+                "Look at contacts and faces, measure again; then a second cell before any setting is changed.",
+            )
+        )
+    if answer.experiment.measurement.kind == "impedance":
+        found.append(("No arc, or resistance near zero", "Soft short: the cell does not count; use the low end of the "
+                      "force window next."))  # fmt: skip
+    return tuple(found)
+
+
+# ---------------------------------------------------------------------- results and evidence
+
+
+def _expectation(result: Result) -> Expectation:
+    expected = result.expected
+    assert expected is not None  # asked for results with an expectation only
+    unit = quantity_unit(result.quantity)
+    share = f"{100 * expected.probability:g} %"
+    note = "of the true value; one cell scatters more"
+    return Expectation(
+        label=quantity_label(result.quantity),
+        value=Figure(number(expected.median), unit),
+        range=f"{interval(expected.low, expected.high)} {unit}".rstrip() + f" ({share})",
+        measured=result.source == "measured",
+        comparisons=tuple(comparison(result, reference) for reference in result.references),
+        note=note if result.source == "measured" else "by physics alone; nothing here measures it",
+    )
+
+
+def comparison(result: Result, reference: Reference) -> str:
+    """Return how the recommended protocol compares, in one phrase that says who knows the other value."""
+    names = {"untouched": "untouched cell", "initial design": "best of the initial design"}
+    factor = result.factor(reference)
+    lower = result.direction == "minimize"
+    if factor is None:
+        how = "compare with"
+    elif 0.98 < factor < 1.02:
+        how = "as good as"
+    else:
+        word = ("lower" if lower else "higher") if factor > 1 else ("higher" if lower else "lower")
+        ratio = factor if factor > 1 else 1 / factor
+        how = f"{number(ratio, 2)} times {word} than" if ratio >= 2 else f"{number(100 * _change(result, reference), 2)} % {word} than"
+    known = f"{reference.source}, cell {reference.trial}" if reference.trial is not None else reference.source
+    return f"{how} the {names[reference.name]} ({quantity_value(result.quantity, reference.value)}, {known})"
+
+
+def _change(result: Result, reference: Reference) -> float:
+    assert result.expected is not None  # a factor exists only with an expectation
+    return abs(1 - result.expected.median / reference.value)
+
+
+def _table(answer: Answer) -> tuple[str, ...]:
+    """Headings of the table to fill in, with units."""
+    main = answer.main
+    unit = quantity_unit(main.quantity)
+    read = "N/mm" if answer.experiment.rolled else "kN"
+    result = f"Result / {unit}" if main.source == "measured" and unit else "Result"
+    return ("Cell", "Date, time", f"Force / {read}", "Lowest in hold", "Dwell", "Temp. / °C", result, "Remarks", "By")
+
+
+def _provenance(answer: Answer) -> tuple[str, ...]:
+    found, state = answer.evidence, answer.state
+    kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in found.failed.items())
+    cells = f"{found.pressed} cells pressed, {found.valid} valid" + (f" ({kinds})" if kinds else "")
+    software = " ".join(f"{name} {version}" for name, version in sorted((state.opened.software if state.opened else {}).items()))
+    strategy = answer.experiment.strategy.name
+    lines = [
+        f"{cells}, {found.replicates} replicates. Campaign {answer.experiment.name}, {software}, strategy {strategy}, "
+        f"seed {answer.experiment.seed}.",
+        f"Journal {state.last_seq} entries, head {state.digest[:16]}. Experiment {answer.experiment.digest[:16]}.",
+    ]
+    recommendation = answer.recommendation
+    if recommendation is not None and recommendation.window:
+        lines.insert(
+            0,
+            f"Windows: the result stays within {100 * recommendation.window_tolerance:g} % of the expected best while "
+            f"one setting moves and the others are held. Probability that a cell so pressed does not fail: "
+            f"{100 * recommendation.feasibility:.0f} %.",
+        )
+    return tuple(lines)

@@ -1,0 +1,166 @@
+"""The operator's sheet: one A4 page that hangs beside a press, as self-contained HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from pressopt.campaign.journal import Journal
+from pressopt.export.answer import Answer, nearest_trial
+from pressopt.export.document import document_digest, protocol_document
+from pressopt.export.instructions import Expectation, Figure, Instructions, Step, instructions
+from pressopt.export.sheet_drawing import nyquist, programme, qr_code
+from pressopt.export.spectra import recorded_spectrum
+
+_STYLE = Path(__file__).with_name("sheet.css")
+#: Rows of the table to fill in, for a protocol of few steps; long protocols get fewer.
+_ROWS, _FEWEST_ROWS = 6, 3
+#: From this number of steps on, lines are set closer.
+_DENSE_STEPS = 5
+
+
+def qr_text(document: Mapping[str, Any]) -> str:
+    """Return what the QR code of a sheet holds: the SHA-256 of the protocol file."""
+    return f"sha256:{document_digest(document)}"
+
+
+def operator_sheet(answer: Answer, journal: Journal, *, ram_area_cm2: float | None = None) -> str:
+    """Return the operator's sheet of a campaign as HTML that prints on one A4 page and needs no other file.
+
+    Args:
+        answer: What the campaign has found.
+        journal: Where the spectrum and the dates come from.
+        ram_area_cm2: Area of the press's ram, cm²: then oil pressures are given too.
+    """
+    words = instructions(answer, ram_area_cm2=ram_area_cm2)
+    digest = qr_text(protocol_document(answer, journal, ram_area_cm2=ram_area_cm2))
+    dense = " dense" if len(words.steps) > _DENSE_STEPS else ""
+    parts = [_header(words, digest), _facts(words), _ribbon(words.status)]
+    if words.steps:
+        parts += [
+            f'<section class="steps{dense}">',
+            *(_step(number, step) for number, step in enumerate(words.steps, 1)),
+            "</section>",
+        ]
+    if answer.protocol is not None and not answer.protocol.rolled:
+        parts.append(f'<section class="programme">{programme(answer.protocol)}</section>')
+    parts.append(_columns(words))
+    if words.expectations:
+        parts.append(_result(answer, journal, words.expectations))
+    rows = max(_FEWEST_ROWS, _ROWS - max(0, len(words.steps) - 4))
+    parts += [_fill(words.table, rows), _footer(words)]
+    title = escape(f"{answer.experiment.name}: operator's sheet")
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        f"<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
+        f'<div class="page">\n{chr(10).join(part for part in parts if part)}\n</div>\n</body>\n</html>\n'
+    )
+
+
+def _header(words: Instructions, digest: str) -> str:
+    short = digest.removeprefix("sha256:")[:12]
+    return (
+        f'<header><div class="words"><div class="eyebrow">Pressing protocol</div><h1>{escape(words.title)}</h1>'
+        f'<p class="goal">{escape(words.goal)}</p></div>'
+        f'<div class="qr">{qr_code(digest)}<span>{short[:4]} {short[4:8]} {short[8:]}</span></div></header>'
+    )
+
+
+def _facts(words: Instructions) -> str:
+    stop = (
+        f'<div class="stop"><dt>Never above</dt><dd class="nowrap">{escape(words.never_above)}</dd></div>'
+        if words.never_above
+        else ""
+    )
+    return (
+        f'<dl class="facts"><div><dt>Die</dt><dd class="nowrap">{escape(words.die)}</dd></div>'
+        f'<div class="wide"><dt>Cell, from the bottom up</dt><dd>{escape(words.cell)}</dd></div>{stop}</dl>'
+    )
+
+
+def _ribbon(status: str) -> str:
+    return f'<p class="ribbon">{escape(status)}</p>' if status else ""
+
+
+def _figure(figure: Figure, size: str) -> str:
+    unit = f"<small>{escape(figure.unit)}</small>" if figure.unit and size == "big" else escape(f" {figure.unit}")
+    return f'<div class="{size}">{escape(figure.value)}{unit if figure.unit else ""}</div>'
+
+
+def _step(number: int, step: Step) -> str:
+    also = "".join(f"<div>{escape(line)}</div>" for line in step.also)
+    return (
+        f'<div class="step{" minor" if step.minor else ""}"><div class="no">{number}</div>'
+        f'<div><div class="name">{escape(step.name)}</div><div class="how">{escape(step.how)}</div></div>'
+        f'<div><div class="gauges">{_figure(step.gauge, "big")}<div class="also">{also}</div></div>'
+        f"{_note(step.gauge_window)}</div>"
+        f"<div>{_figure(step.hold, 'mid')}{_note(step.hold_window)}</div>"
+        f"<div>{_figure(step.heat, 'mid')}{_note(step.heat_window)}</div></div>"
+    )
+
+
+def _note(text: str) -> str:
+    return f'<div class="window">{escape(text)}</div>' if text else ""
+
+
+def _columns(words: Instructions) -> str:
+    checks = "".join(f"<li>{escape(check)}</li>" for check in words.checks)
+    found = f'<section class="columns"><div><h2>Before the ram moves</h2><ul class="check">{checks}</ul></div>'
+    if words.troubles:
+        rows = "".join(_trouble(when, do) for when, do in words.troubles)
+        found += f'<div><h2>If something is off</h2><table class="when">{rows}</table></div>'
+    return f"{found}</section>"
+
+
+def _trouble(when: str, do: str) -> str:
+    stop = when.startswith("STOP ")
+    return (
+        f'<tr><td{" class=stop" if stop else ""}>{escape(when.removeprefix("STOP "))}</td><td>{escape(do)}</td></tr>'
+    )
+
+
+def _result(answer: Answer, journal: Journal, expectations: Sequence[Expectation]) -> str:
+    blocks = []
+    for place, expected in enumerate(expectations[:3]):
+        tag = "" if expected.measured else '<span class="tag">predicted, not measured</span>'
+        size = "value" if place == 0 else "range"
+        comparisons = "".join(f"<p>{escape(text[:1].upper() + text[1:])}.</p>" for text in expected.comparisons)
+        blocks.append(
+            f'<div><p class="soft">{escape(expected.label[:1].upper() + expected.label[1:])} {tag}</p>'
+            f'<div class="{size}">{escape(expected.value.value)} <small>{escape(expected.value.unit)}</small></div>'
+            f'<p><b class="range">{escape(expected.range)}</b> <span class="soft">{escape(expected.note)}</span></p>'
+            f"{comparisons if place == 0 else ''}</div>"
+        )
+    return (
+        f'<section class="result"><div><h2>Expected result</h2>{"".join(blocks)}</div>'
+        f"<div>{_picture(answer, journal)}</div></section>"
+    )
+
+
+def _picture(answer: Answer, journal: Journal) -> str:
+    """The spectrum of the cell pressed nearest to the recommended settings, where there is one."""
+    recommendation = answer.recommendation
+    if recommendation is None:
+        return ""
+    nearest = nearest_trial(answer.experiment, answer.state, recommendation.settings)
+    spectrum = None if nearest is None else recorded_spectrum(nearest, journal)
+    if nearest is None or spectrum is None:
+        return ""
+    good = spectrum.good
+    drawn = nyquist(spectrum.impedance_ohm[good], spectrum.frequency_hz[good])
+    return f'{drawn}<p class="soft">Cell {nearest.number}, pressed nearest to these settings.</p>'
+
+
+def _fill(headings: Sequence[str], rows: int) -> str:
+    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
+    row = f"<tr>{'<td></td>' * len(headings)}</tr>"
+    return (
+        f'<section class="fill"><h2>As pressed</h2><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{row * rows}</tbody></table></section>"
+    )
+
+
+def _footer(words: Instructions) -> str:
+    return f"<footer>{'<br>'.join(escape(line) for line in words.provenance)}</footer>"
