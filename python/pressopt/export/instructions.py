@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pressopt.export.answer import Answer, Reference, Result
 from pressopt.export.safety import safety_notes
 from pressopt.export.wording import (
+    count,
     duration,
     force_tf,
     interval,
@@ -19,6 +20,10 @@ from pressopt.export.wording import (
 )
 from pressopt.export.document import STACK, stage_windows
 from pressopt.pressing import Cell, Die, Layer, PressingProtocol, RollStage, SafeState, Stage
+
+#: A reading so many times above the upper end of the expected interval is looked into before it is believed; assumed:
+#: cells of one batch scatter by a factor of two at most when nothing went wrong.
+DOUBTFUL = 2.0
 
 _SAFE = {
     SafeState.RELEASE: "release to zero",
@@ -175,7 +180,7 @@ def _press_step(answer: Answer, stage: Stage, die: Die, ram_area_cm2: float | No
 
 def _roll_step(answer: Answer, stage: RollStage) -> Step:
     windows = stage_windows(answer, stage.name)
-    passes = f"{stage.passes} pass" if stage.passes == 1 else f"{stage.passes} passes"
+    passes = count(stage.passes, "pass", "passes")
     return Step(
         name=_title(stage.name),
         how=f"{passes} between the rolls, same direction",
@@ -303,21 +308,19 @@ def _troubles(answer: Answer, protocol: PressingProtocol) -> tuple[tuple[str, st
     found.append(("STOP Crack, bang, sudden drop", f"Abort: {abort}. Set the cell aside and write it down."))
     if not protocol.rolled:
         found.append(
-            ("Force sags while the timer runs", "Bring it back slowly, never above the set force; write it down. "
-             "Left the window: the cell does not count.")
+            ("Force sags in the hold", "Bring it back slowly; write it down. Outside the window the cell does not count.")
         )  # fmt: skip
     found.append(("Temperature not reached", "Wait under force; the timer starts at temperature."))
     main = answer.main
     if main.expected is not None and main.direction == "minimize" and main.source == "measured":
         found.append(
             (
-                f"Result above {quantity_value(main.quantity, 2 * main.expected.high, 2)}",
-                "Look at contacts and faces, measure again; then a second cell before any setting is changed.",
+                f"Result above {quantity_value(main.quantity, DOUBTFUL * main.expected.high, 2)}",
+                "Check contacts, measure again; then press a second cell.",
             )
         )
     if answer.experiment.measurement.kind == "impedance":
-        found.append(("No arc, or resistance near zero", "Soft short: the cell does not count; use the low end of the "
-                      "force window next."))  # fmt: skip
+        found.append(("No arc, near 0 Ω", "Soft short: the cell does not count."))  # fmt: skip
     return tuple(found)
 
 
@@ -373,12 +376,12 @@ def _table(answer: Answer) -> tuple[str, ...]:
 
 def _provenance(answer: Answer) -> tuple[str, ...]:
     found, state = answer.evidence, answer.state
-    kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in found.failed.items())
-    cells = f"{found.pressed} cells pressed, {found.valid} valid" + (f" ({kinds})" if kinds else "")
+    kinds = ", ".join(f"{cells} {kind.replace('_', ' ')}" for kind, cells in found.failed.items())
+    cells = f"{count(found.pressed, 'cell')} pressed, {found.valid} valid" + (f" ({kinds})" if kinds else "")
     software = " ".join(f"{name} {version}" for name, version in sorted((state.opened.software if state.opened else {}).items()))
     strategy = answer.experiment.strategy.name
     lines = [
-        f"{cells}, {found.replicates} replicates. Campaign {answer.experiment.name}, {software}, strategy {strategy}, "
+        f"{cells}, {count(found.replicates, 'replicate')}. Campaign {answer.experiment.name}, {software}, strategy {strategy}, "
         f"seed {answer.experiment.seed}.",
         f"Journal {state.last_seq} entries, head {state.digest[:16]}. Experiment {answer.experiment.digest[:16]}.",
     ]

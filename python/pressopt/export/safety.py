@@ -13,8 +13,8 @@ _ALKALI = ("Li", "Na", "K")
 def safety_notes(cell: Cell, protocol: PressingProtocol | None) -> tuple[str, ...]:
     """Return the notes that hold for this cell and protocol, most important first."""
     notes = [
-        "Guard closed and emergency stop within reach before the ram moves. Interlocks, relief valve and emergency "
-        "stop belong to the machine; software replaces none of them.",
+        "Guard closed, emergency stop within reach. Interlocks, relief valve and emergency stop belong to the "
+        "machine; software replaces none of them.",
     ]
     electrodes = {layer.material for layer in cell.layers if layer.role is Role.ELECTRODE}
     if any(_is_alkali(material) for material in electrodes):

@@ -16,7 +16,7 @@ from pressopt.export.spectra import recorded_spectrum
 
 _STYLE = Path(__file__).with_name("sheet.css")
 #: Rows of the table to fill in, for a protocol of few steps; long protocols get fewer.
-_ROWS, _FEWEST_ROWS = 6, 3
+_ROWS, _FEWEST_ROWS = 5, 3
 #: From this number of steps on, lines are set closer.
 _DENSE_STEPS = 5
 
@@ -122,21 +122,30 @@ def _trouble(when: str, do: str) -> str:
 
 
 def _result(answer: Answer, journal: Journal, expectations: Sequence[Expectation]) -> str:
-    blocks = []
-    for place, expected in enumerate(expectations[:3]):
-        tag = "" if expected.measured else '<span class="tag">predicted, not measured</span>'
-        size = "value" if place == 0 else "range"
-        comparisons = "".join(f"<p>{escape(text[:1].upper() + text[1:])}.</p>" for text in expected.comparisons)
-        blocks.append(
-            f'<div><p class="soft">{escape(expected.label[:1].upper() + expected.label[1:])} {tag}</p>'
-            f'<div class="{size}">{escape(expected.value.value)} <small>{escape(expected.value.unit)}</small></div>'
-            f'<p><b class="range">{escape(expected.range)}</b> <span class="soft">{escape(expected.note)}</span></p>'
-            f"{comparisons if place == 0 else ''}</div>"
-        )
+    first, *others = expectations
+    comparisons = "".join(f"<p>{escape(text[:1].upper() + text[1:])}.</p>" for text in first.comparisons)
+    blocks = [
+        f'<p class="soft">{_capital(first.label)} {_tag(first)}</p>'
+        f'<div class="value">{escape(first.value.value)} <small>{escape(first.value.unit)}</small></div>'
+        f'<p><b class="range">{escape(first.range)}</b> <span class="soft">{escape(first.note)}</span></p>{comparisons}'
+    ]
+    blocks += [
+        f'<p class="more"><span class="soft">{_capital(other.label)}</span> <b>{escape(str(other.value))}</b>, '
+        f"{escape(other.range)} {_tag(other)}</p>"
+        for other in others
+    ]
     return (
         f'<section class="result"><div><h2>Expected result</h2>{"".join(blocks)}</div>'
         f"<div>{_picture(answer, journal)}</div></section>"
     )
+
+
+def _capital(text: str) -> str:
+    return escape(text[:1].upper() + text[1:])
+
+
+def _tag(expectation: Expectation) -> str:
+    return "" if expectation.measured else '<span class="tag">predicted, not measured</span>'
 
 
 def _picture(answer: Answer, journal: Journal) -> str:
@@ -155,7 +164,7 @@ def _picture(answer: Answer, journal: Journal) -> str:
 
 def _fill(headings: Sequence[str], rows: int) -> str:
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
-    row = f"<tr>{'<td></td>' * len(headings)}</tr>"
+    row = f"<tr>{'<td>&nbsp;</td>' * len(headings)}</tr>"
     return (
         f'<section class="fill"><h2>As pressed</h2><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{row * rows}</tbody></table></section>"

@@ -32,7 +32,7 @@ def programme(protocol: PressingProtocol) -> str:
     stages = [stage for stage in protocol.stages if not isinstance(stage, RollStage)]
     if not stages:
         return ""
-    width, height, top, base = 720.0, 92.0, 16.0, 72.0
+    width, height, top, base = 720.0, 86.0, 10.0, 70.0
     holds = [(s.name, s.pressure_mpa, s.temperature_c, s.dwell_s) for s in stages]
     holds.append(("measure", protocol.measure_at_mpa, protocol.measure_at_c, protocol.settle_s))
     # Widths follow the logarithm of the time, so that a minute beside an hour can still be seen.
@@ -45,7 +45,7 @@ def programme(protocol: PressingProtocol) -> str:
     span = max(hottest - coldest, 1.0)
 
     def y_pressure(pressure_mpa: float) -> float:
-        return base - (base - top) * 0.86 * pressure_mpa / highest
+        return base - (base - top) * 0.78 * pressure_mpa / highest
 
     def y_heat(temperature_c: float) -> float:
         return base - 4 - (base - top - 6) * 0.92 * (temperature_c - coldest) / span
@@ -60,8 +60,10 @@ def programme(protocol: PressingProtocol) -> str:
         middle = (x + end) / 2
         area.append((end, y_pressure(pressure)))
         heat.append((end, y_heat(temperature)))
-        labels.append(_text(middle, height - 9, f"{name} · {duration(dwell_s)}", size=8.5))
-        labels.append(_text(middle, y_pressure(pressure) - 3, f"{number(pressure)} MPa", size=9, weight=700, fill=_ACCENT))
+        labels.append(_text(middle, height - 5, f"{name} · {duration(dwell_s)}", size=8.5))
+        room = base - y_pressure(pressure)
+        below = y_pressure(pressure) + (11 if room > 16 else -4)
+        labels.append(_text(middle, below, f"{number(pressure)} MPa", size=9, weight=700, fill=_ACCENT))
         x = end
     x += ramp
     area.append((x, base))
@@ -75,12 +77,10 @@ def programme(protocol: PressingProtocol) -> str:
             f'<polyline points="{_points(heat)}" fill="none" stroke="{_HEAT}" stroke-width="1.3" '
             f'stroke-dasharray="4 2.5"/>'
         )
-        for (_, _, temperature, _), (left, right) in zip(holds, _pairs(heat[1:]), strict=True):
+        for (_, _, temperature, _), (_, right) in zip(holds, _pairs(heat[1:]), strict=True):
             if temperature > coldest + 0.5:
-                place = left[0] + 4 if right[0] - left[0] > 60 else left[0]
-                parts.append(
-                    _text(place, left[1] - 2.5, f"{number(temperature)} °C", size=8, fill=_HEAT, anchor="start")
-                )
+                text = f"{number(temperature)} °C"
+                parts.append(_text(right[0], right[1] - 3, text, size=8.5, fill=_HEAT, anchor="end", weight=700))
     parts += labels
     title = "Pressure on the sample and platen temperature over time, not to scale"
     return _svg(width, height, title, parts)
@@ -95,13 +95,13 @@ def nyquist(impedance_ohm: npt.NDArray[np.complex128], frequency_hz: npt.NDArray
     """
     real, minus_imaginary = impedance_ohm.real, -impedance_ohm.imag
     width, left, right, top, bottom = 300.0, 34.0, 10.0, 10.0, 30.0
-    low = min(0.0, float(real.min()))
-    step = _step(float(real.max()) - low)
+    step = _step(1.35 * float(np.ptp(real)) or 1.0)
+    low = math.floor(float(real.min()) / step) * step
     high = math.ceil(float(real.max()) / step) * step
     floor = min(0.0, math.floor(float(minus_imaginary.min()) / step) * step)
     ceiling = max(step, math.ceil(float(minus_imaginary.max()) / step) * step)
     unit = (width - left - right) / (high - low)
-    drawn = min(max((ceiling - floor) * unit, 60.0), 150.0)
+    drawn = min(max((ceiling - floor) * unit, 60.0), 120.0)
     height = top + bottom + drawn
     ceiling = floor + drawn / unit
 
@@ -114,19 +114,19 @@ def nyquist(impedance_ohm: npt.NDArray[np.complex128], frequency_hz: npt.NDArray
     parts = []
     for tick in np.arange(math.ceil(low / step), math.floor(high / step) + 1) * step:
         parts.append(_line(x(tick), top, x(tick), top + drawn))
-        parts.append(_text(x(tick), top + drawn + 10, number(float(tick)), size=8, fill=_SOFT))
+        parts.append(_text(x(tick), top + drawn + 11, number(float(tick)), size=9.5, fill=_SOFT))
     for tick in np.arange(math.ceil(floor / step), math.floor(ceiling / step + 1e-9) + 1) * step:
         parts.append(_line(left, y(tick), width - right, y(tick)))
-        parts.append(_text(left - 4, y(tick) + 2.8, number(float(tick)), size=8, fill=_SOFT, anchor="end"))
+        parts.append(_text(left - 4, y(tick) + 2.8, number(float(tick)), size=9.5, fill=_SOFT, anchor="end"))
     inside = [
         (x(float(a)), y(float(b))) for a, b in zip(real, minus_imaginary, strict=True) if floor <= b <= ceiling
     ]
     parts.append(f'<polyline points="{_points(inside)}" fill="none" stroke="{_ACCENT}" stroke-width="0.9"/>')
     parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2" fill="{_ACCENT}"/>' for a, b in inside]
-    parts.append(_text(left + (width - left - right) / 2, height - 6, "Re Z / Ω, whole cell", size=8.5))
+    parts.append(_text(left + (width - left - right) / 2, height - 6, "Re Z / Ω, whole cell", size=9.5))
     middle = top + drawn / 2
     parts.append(
-        f'<text transform="translate(9 {middle:.1f}) rotate(-90)" font-size="8.5" text-anchor="middle" '
+        f'<text transform="translate(9 {middle:.1f}) rotate(-90)" font-size="9.5" text-anchor="middle" '
         f'fill="{_INK}">−Im Z / Ω</text>'
     )
     ends = f"{number(float(frequency_hz.max()))} Hz to {number(float(frequency_hz.min()))} Hz"

@@ -53,6 +53,11 @@ def interval(low: float, high: float, digits: int = 3) -> str:
     return f"{number(low, digits)} to {number(high, digits)}"
 
 
+def count(many: int, one: str, more: str = "") -> str:
+    """Return ``1 cell``, ``2 cells``."""
+    return f"{many} {one if many == 1 else more or one + 's'}"
+
+
 def duration(seconds: float) -> str:
     """Return a time as it is set on a timer: 45 s, 10 min, 12 min 30 s, 1 h 05 min."""
     if seconds < 60 or (seconds < 120 and seconds % 60):
