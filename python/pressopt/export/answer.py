@@ -14,6 +14,7 @@ from pressopt.pressing import PressingProtocol
 
 if TYPE_CHECKING:
     from pressopt.campaign.experiment import Experiment
+    from pressopt.surrogate import Prediction
 
 #: Reason of the proposals that a comparison calls the initial design; see ``optimizer.Proposal.reason``.
 INITIAL_DESIGN = "initial design"
@@ -171,6 +172,17 @@ def gather(
         evidence=evidence(state),
         open_because=_open_because(experiment, state, recommendation),
     )
+
+
+def untouched_intervals(untouched: Prediction | Mapping[str, Interval] | None) -> Mapping[str, Interval]:
+    """Return what the physics expects of the untouched cell, by quantity; empty when nobody asked it."""
+    if untouched is None or isinstance(untouched, Mapping):
+        return untouched or {}
+    found = {}
+    for quantity in untouched.quantities:
+        low, median, high = (float(edge[0]) for edge in untouched.interval(quantity))
+        found[quantity] = Interval(median, low, high)
+    return found
 
 
 def recommendation_from_json(plain: Mapping[str, Any]) -> Recommendation:

@@ -10,6 +10,7 @@ from pressopt.export.safety import safety_notes
 from pressopt.export.wording import (
     count,
     duration,
+    frequency,
     force_tf,
     interval,
     number,
@@ -216,14 +217,6 @@ def _measure_step(answer: Answer, protocol: PressingProtocol, die: Die, ram_area
         heat_window="",
         minor=True,
     )
-
-
-def frequency(value_hz: float) -> str:
-    """Return a frequency as it stands on an analyser: 1 MHz, 10 kHz, 0.1 Hz."""
-    for factor, unit in ((1e6, "MHz"), (1e3, "kHz")):
-        if value_hz >= factor:
-            return f"{number(value_hz / factor)} {unit}"
-    return f"{number(value_hz)} Hz"
 
 
 def _also(die: Die, pressure_mpa: float, ram_area_cm2: float | None) -> tuple[str, ...]:

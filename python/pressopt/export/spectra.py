@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pressopt.campaign.journal import Journal
 from pressopt.campaign.replay import TrialState
-from pressopt.impedance.blob import spectrum_from_bytes
+from pressopt.impedance import spectrum_from_bytes
 from pressopt.impedance.spectrum import ImpedanceSpectrum
 
 

@@ -72,6 +72,14 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {left:02d} s" if left else f"{minutes} min"
 
 
+def frequency(value_hz: float) -> str:
+    """Return a frequency as it stands on an analyser: 1 MHz, 10 kHz, 0.1 Hz."""
+    for factor, unit in ((1e6, "MHz"), (1e3, "kHz")):
+        if value_hz >= factor:
+            return f"{number(value_hz / factor)} {unit}"
+    return f"{number(value_hz)} Hz"
+
+
 def unit_of(setting: str) -> str:
     """Return the unit that a setting's name ends in: ``lamination.pressure_mpa`` is in MPa; empty: none."""
     return next((unit for end, unit in _UNITS if setting.endswith(end)), "")

@@ -1,0 +1,15 @@
+"""Pictures of a campaign: convergence, response surface, Nyquist; PNG and SVG, the same bytes each time."""
+
+from pressopt.export.pictures.convergence import draw_convergence
+from pressopt.export.pictures.nyquist import draw_nyquist_of_trials
+from pressopt.export.pictures.style import picture_bytes
+from pressopt.export.pictures.surface import Predict, draw_surface, predictor
+
+__all__ = [
+    "Predict",
+    "draw_convergence",
+    "draw_nyquist_of_trials",
+    "draw_surface",
+    "picture_bytes",
+    "predictor",
+]
