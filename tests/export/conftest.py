@@ -82,8 +82,9 @@ def experiment(tmp_path: Path) -> Experiment:
 def truth(settings: Mapping[str, Any]) -> float:
     """A made-up resistance, Ω cm²: falls with pressure, dwell and heat; rises where too much was asked."""
     p, t, c = (float(settings[f"lamination.{name}"]) for name in ("pressure_mpa", "dwell_s", "temperature_c"))
-    damage = math.exp((p - 42.0) / 6.0) + math.exp((c - 72.0) / 4.0)
-    return 2.2 + 160.0 / (p * (t / 60) ** 0.18 * math.exp((c - 25) / 60)) + 0.8 * damage
+    damage: float = math.exp((p - 42.0) / 6.0) + math.exp((c - 72.0) / 4.0)
+    ease = float(p * (t / 60) ** 0.18 * math.exp((c - 25) / 60))
+    return 2.2 + 160.0 / ease + 0.8 * damage
 
 
 def spectrum(settings: Mapping[str, Any]) -> ImpedanceSpectrum:

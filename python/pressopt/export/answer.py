@@ -241,7 +241,7 @@ def best_trial(trials: list[TrialState], quantity: str, direction: str) -> Trial
 
 
 def nearest_trial(experiment: Experiment, state: CampaignState, settings: Settings) -> TrialState | None:
-    """Return the valid cell pressed nearest to ``settings`` in the design space, or None; the later one of equals."""
+    """Return the valid cell pressed nearest to ``settings``, or None; the later one of equals."""
     import numpy as np
 
     fit = [trial for trial in state.done if trial.outcomes and not trial.failures]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pressopt.campaign.experiment import STACK
 from pressopt.campaign.journal import Journal
 from pressopt.errors import InputError, Violation
 from pressopt.export.answer import Answer, Result
@@ -16,11 +18,10 @@ from pressopt.export.wording import force_tf, oil_bar, quantity_label, quantity_
 from pressopt.pressing import Die, PressingProtocol, RollStage, SafeState, Stage
 
 if TYPE_CHECKING:
+    from pressopt.campaign.experiment import Experiment
     from pressopt.export.protocol_format import ProtocolFile
 
 Json = dict[str, Any]
-#: Under this name an experiment searches the pressure at which a cell is measured: ``stack.pressure_mpa``.
-STACK = "stack"
 #: Fields of a stage in a file that only explain and are no part of the protocol.
 _EXPLAINING = frozenset({"kind", "gauge", "window"})
 
@@ -145,14 +146,30 @@ def gauge(die: Die, pressure_mpa: float, ram_area_cm2: float | None) -> Json:
     }
 
 
+def effective_ram_area_cm2(experiment: Experiment) -> float | None:
+    """Return the area that turns oil pressure into force at the experiment's press, cm²; None if unknown.
+
+    Raises:
+        ProfileError: The press's profile cannot be read.
+    """
+    device = experiment.laboratory.press
+    if device is None:
+        return None
+    from pressopt.profiles import load_profile
+
+    path = experiment.path.parent / device.profile
+    geometry = load_profile(str(path) if device.profile.endswith(".toml") else device.profile).press
+    if geometry is None or geometry.ram_diameter_mm is None:
+        return None
+    return math.pi / 4 * geometry.ram_diameter_mm**2 * geometry.efficiency / 100
+
+
 def stage_windows(answer: Answer, stage: str) -> dict[str, tuple[float, float]]:
     """Return the process window of each searched setting of one stage, by the name of the variable."""
     if answer.recommendation is None:
         return {}
     return {
-        split(name)[1]: window
-        for name, window in answer.recommendation.window.items()
-        if split(name)[0] == stage
+        split(name)[1]: window for name, window in answer.recommendation.window.items() if split(name)[0] == stage
     }
 
 

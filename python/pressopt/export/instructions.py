@@ -1,17 +1,19 @@
-"""What the operator's sheet says, in words and gauge numbers; the HTML and the plain text are two ways to lay it out."""
+"""What the operator's sheet says, in words and gauge numbers; HTML and plain text only lay it out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pressopt.campaign.experiment import STACK
 from pressopt.export.answer import Answer, Reference, Result
+from pressopt.export.document import stage_windows
 from pressopt.export.safety import safety_notes
 from pressopt.export.wording import (
     count,
     duration,
-    frequency,
     force_tf,
+    frequency,
     interval,
     number,
     oil_bar,
@@ -19,11 +21,10 @@ from pressopt.export.wording import (
     quantity_unit,
     quantity_value,
 )
-from pressopt.export.document import STACK, stage_windows
 from pressopt.pressing import Cell, Die, Layer, PressingProtocol, RollStage, SafeState, Stage
 
-#: A reading so many times above the upper end of the expected interval is looked into before it is believed; assumed:
-#: cells of one batch scatter by a factor of two at most when nothing went wrong.
+#: A reading so many times above the upper end of the expected interval is looked into before it is believed.
+#: Assumed: cells of one batch scatter by less when nothing went wrong.
 DOUBTFUL = 2.0
 
 _SAFE = {
@@ -168,7 +169,7 @@ def _press_step(answer: Answer, stage: Stage, die: Die, ram_area_cm2: float | No
     ramp_kn_s = die.force_kn(stage.ramp_mpa_s)
     return Step(
         name=_title(stage.name),
-        how=f"ramp {number(stage.ramp_mpa_s)} MPa/s = {gauge_number(ramp_kn_s)} kN/s; start the timer at full force",
+        how=f"ramp {number(stage.ramp_mpa_s)} MPa/s = {gauge_number(ramp_kn_s)} kN/s; timer starts at full force",
         gauge=Figure(gauge_number(die.force_kn(stage.pressure_mpa)), "kN"),
         also=_also(die, stage.pressure_mpa, ram_area_cm2),
         gauge_window=_force_window(windows, die),
@@ -283,7 +284,9 @@ def _checks(answer: Answer, ram_area_cm2: float | None) -> tuple[str, ...]:
     if answer.experiment.rolled:
         found.append("Rolls clean; the gauge reads zero without force.")
     else:
-        ram = "" if ram_area_cm2 is None else f", ram {number(ram_area_cm2)} cm²: the bar figures hold for no other"
+        ram = (
+            "" if ram_area_cm2 is None else f", ram {number(ram_area_cm2)} cm²: the bar figures hold for no other"
+        )
         found.append(
             f"Die Ø {number(cell.die.diameter_mm)} mm (all forces here hold for this die only{ram}); electrode "
             f"Ø {number(cell.electrode_diameter_mm)} mm, centred; faces clean and dry; gauge reads zero."
@@ -297,11 +300,13 @@ def _troubles(answer: Answer, protocol: PressingProtocol) -> tuple[tuple[str, st
     first = protocol.stages[-1]
     abort = "stop the rolls" if isinstance(first, RollStage) else _SAFE[first.on_abort]
     if never:
-        found.append((f"STOP Gauge passes {never.split(' · ')[0]}", f"Abort: {abort}. Do not go on with this cell."))
+        found.append(
+            (f"STOP Gauge passes {never.split(' · ')[0]}", f"Abort: {abort}. Do not go on with this cell.")
+        )
     found.append(("STOP Crack, bang, sudden drop", f"Abort: {abort}. Set the cell aside and write it down."))
     if not protocol.rolled:
         found.append(
-            ("Force sags in the hold", "Bring it back slowly; write it down. Outside the window the cell does not count.")
+            ("Force sags in the hold", "Bring it back slowly; write it down. Outside the window: no valid cell.")
         )  # fmt: skip
     found.append(("Temperature not reached", "Wait under force; the timer starts at temperature."))
     main = answer.main
@@ -348,7 +353,11 @@ def comparison(result: Result, reference: Reference) -> str:
     else:
         word = ("lower" if lower else "higher") if factor > 1 else ("higher" if lower else "lower")
         ratio = factor if factor > 1 else 1 / factor
-        how = f"{number(ratio, 2)} times {word} than" if ratio >= 2 else f"{number(100 * _change(result, reference), 2)} % {word} than"
+        how = (
+            f"{number(ratio, 2)} times {word} than"
+            if ratio >= 2
+            else f"{number(100 * _change(result, reference), 2)} % {word} than"
+        )
     known = f"{reference.source}, cell {reference.trial}" if reference.trial is not None else reference.source
     return f"{how} the {names[reference.name]} ({quantity_value(result.quantity, reference.value)}, {known})"
 
@@ -364,26 +373,38 @@ def _table(answer: Answer) -> tuple[str, ...]:
     unit = quantity_unit(main.quantity)
     read = "N/mm" if answer.experiment.rolled else "kN"
     result = f"Result / {unit}" if main.source == "measured" and unit else "Result"
-    return ("Cell", "Date, time", f"Force / {read}", "Lowest in hold", "Dwell", "Temp. / °C", result, "Remarks", "By")
+    return (
+        "Cell",
+        "Date, time",
+        f"Force / {read}",
+        "Lowest in hold",
+        "Dwell",
+        "Temp. / °C",
+        result,
+        "Remarks",
+        "By",
+    )
 
 
 def _provenance(answer: Answer) -> tuple[str, ...]:
     found, state = answer.evidence, answer.state
     kinds = ", ".join(f"{cells} {kind.replace('_', ' ')}" for kind, cells in found.failed.items())
     cells = f"{count(found.pressed, 'cell')} pressed, {found.valid} valid" + (f" ({kinds})" if kinds else "")
-    software = " ".join(f"{name} {version}" for name, version in sorted((state.opened.software if state.opened else {}).items()))
+    software = " ".join(
+        f"{name} {version}" for name, version in sorted((state.opened.software if state.opened else {}).items())
+    )
     strategy = answer.experiment.strategy.name
     lines = [
-        f"{cells}, {count(found.replicates, 'replicate')}. Campaign {answer.experiment.name}, {software}, strategy {strategy}, "
-        f"seed {answer.experiment.seed}.",
+        f"{cells}, {count(found.replicates, 'replicate')}. Campaign {answer.experiment.name}, {software}, "
+        f"strategy {strategy}, seed {answer.experiment.seed}.",
         f"Journal {state.last_seq} entries, head {state.digest[:16]}. Experiment {answer.experiment.digest[:16]}.",
     ]
     recommendation = answer.recommendation
     if recommendation is not None and recommendation.window:
         lines.insert(
             0,
-            f"Windows: the result stays within {100 * recommendation.window_tolerance:g} % of the expected best while "
-            f"one setting moves and the others are held. Probability that a cell so pressed does not fail: "
+            f"Windows: the result stays within {100 * recommendation.window_tolerance:g} % of the expected best "
+            f"while one setting moves and the others are held. Probability that a cell so pressed does not fail: "
             f"{100 * recommendation.feasibility:.0f} %.",
         )
     return tuple(lines)

@@ -69,7 +69,9 @@ def trial_overview(answer: Answer, number: int, journal: Journal) -> Json:
         "feasibility": trial.feasibility,
         "press": trial.press,
         "stages": _stages(answer, trial, journal),
-        "held": None if trial.held_mpa is None else {"pressure_mpa": trial.held_mpa, "temperature_c": trial.held_c},
+        "held": None
+        if trial.held_mpa is None
+        else {"pressure_mpa": trial.held_mpa, "temperature_c": trial.held_c},
         "deviations": list(trial.deviations),
         "measurements": [
             {
@@ -117,7 +119,9 @@ def _stages(answer: Answer, trial: TrialState, journal: Journal) -> list[Json]:
         else:
             prefix = f"{stage.name}."
             row["achieved"] = {
-                name.removeprefix(prefix): value for name, value in trial.achieved.items() if name.startswith(prefix)
+                name.removeprefix(prefix): value
+                for name, value in trial.achieved.items()
+                if name.startswith(prefix)
             }
         if problem:
             row["problem"] = problem

@@ -96,7 +96,9 @@ class MeasurePart(_Part):
     settle_s: NotNegative
     release_mpa_s: Positive
     gauge: Gauge
-    window: dict[str, Range] = Field(description="process window, where the pressure of the measurement is searched")
+    window: dict[str, Range] = Field(
+        description="process window, where the pressure of the measurement is searched"
+    )
 
 
 class SettingPart(_Part):

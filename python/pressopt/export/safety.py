@@ -30,12 +30,14 @@ def safety_notes(cell: Cell, protocol: PressingProtocol | None) -> tuple[str, ..
         if isinstance(stage, RollStage):
             notes.append("Nip point: no fingers, gloves or cables near turning rolls.")
             break
-    if any(not isinstance(stage, RollStage) and stage.on_abort is not SafeState.RELEASE for stage in protocol.stages):
+    if any(
+        not isinstance(stage, RollStage) and stage.on_abort is not SafeState.RELEASE for stage in protocol.stages
+    ):
         notes.append("On abort the press keeps its force: it is not safe to open before the gauge reads zero.")
     return tuple(notes)
 
 
 def _is_alkali(material: str) -> bool:
-    """Whether a material's name is that of an alkali metal or its alloy: ``Li``, ``lithium``, ``Na``, ``Li-In``."""
+    """Whether a material's name is that of an alkali metal or its alloy: ``Li``, ``sodium``, ``Li-In``."""
     head = material.replace("_", "-").split("-")[0]
     return head.capitalize() in _ALKALI or head.lower() in {"lithium", "sodium", "potassium"}

@@ -116,9 +116,8 @@ def _columns(words: Instructions) -> str:
 
 def _trouble(when: str, do: str) -> str:
     stop = when.startswith("STOP ")
-    return (
-        f'<tr><td{" class=stop" if stop else ""}>{escape(when.removeprefix("STOP "))}</td><td>{escape(do)}</td></tr>'
-    )
+    mark = ' class="stop"' if stop else ""
+    return f"<tr><td{mark}>{escape(when.removeprefix('STOP '))}</td><td>{escape(do)}</td></tr>"
 
 
 def _result(answer: Answer, journal: Journal, expectations: Sequence[Expectation]) -> str:
@@ -127,7 +126,8 @@ def _result(answer: Answer, journal: Journal, expectations: Sequence[Expectation
     blocks = [
         f'<p class="soft">{_capital(first.label)} {_tag(first)}</p>'
         f'<div class="value">{escape(first.value.value)} <small>{escape(first.value.unit)}</small></div>'
-        f'<p><b class="range">{escape(first.range)}</b> <span class="soft">{escape(first.note)}</span></p>{comparisons}'
+        f'<p><b class="range">{escape(first.range)}</b> <span class="soft">{escape(first.note)}</span></p>'
+        f"{comparisons}"
     ]
     blocks += [
         f'<p class="more"><span class="soft">{_capital(other.label)}</span> <b>{escape(str(other.value))}</b>, '

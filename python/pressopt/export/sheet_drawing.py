@@ -136,7 +136,7 @@ def nyquist(impedance_ohm: npt.NDArray[np.complex128], frequency_hz: npt.NDArray
 def _step(span: float) -> float:
     """Distance of about five round ticks over ``span``."""
     rough = span / 5
-    decade = 10 ** math.floor(math.log10(rough))
+    decade = 10.0 ** math.floor(math.log10(rough))
     return next(factor * decade for factor in (1, 2, 5, 10) if factor * decade >= rough)
 
 

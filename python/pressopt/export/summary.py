@@ -105,10 +105,13 @@ def _words(answer: Answer, files: Sequence[Path]) -> RenderableType:
             parts += _result_lines(result)
         model = answer.recommendation.model
         weight = model.get("discrepancy_weight", model.get("physics_share"))
-        sure = f"A cell so pressed does not fail with a probability of {100 * answer.recommendation.feasibility:.0f} %."
+        success = 100 * answer.recommendation.feasibility
+        sure = f"Probability that a cell so pressed does not fail: {success:.0f} %."
         parts.append(Text(sure))
         if isinstance(weight, float) and "discrepancy_weight" in model:
-            parts.append(Text(f"The data corrected the physics with a weight of {100 * weight:.0f} %.", style="dim"))
+            parts.append(
+                Text(f"The data corrected the physics with a weight of {100 * weight:.0f} %.", style="dim")
+            )
     parts.append(Text(_evidence_line(answer)))
     if files:
         parts += [Text(""), Text("Files", style="bold")]

@@ -18,7 +18,7 @@ Cell = float | int | str | None
 
 
 def trials_csv(experiment: Experiment, state: CampaignState) -> str:
-    """Return one row per trial (RFC 4180, comma, point, UTF-8); numbers are written so that they read back exactly.
+    """Return one row per trial (RFC 4180, comma, point, UTF-8); numbers read back exactly.
 
     A cell without a value is empty; a value that only physics predicts is in a column of its own that says so.
     """
@@ -48,7 +48,9 @@ def _columns(experiment: Experiment, state: CampaignState) -> list[tuple[str, li
         unit = f" [{quantity_unit(name)}]" if quantity_unit(name) else ""
         measured = [trial.outcomes.get(name) for trial in trials]
         found.append((f"{name}{unit}", [None if pair is None else pair[0] for pair in measured]))
-        found.append((f"{name} standard deviation{unit}", [None if pair is None else pair[1] for pair in measured]))
+        found.append(
+            (f"{name} standard deviation{unit}", [None if pair is None else pair[1] for pair in measured])
+        )
     for name in sorted({name for trial in trials for name in trial.predicted}):
         unit = f" [{quantity_unit(name)}]" if quantity_unit(name) else ""
         intervals = [trial.predicted.get(name) for trial in trials]

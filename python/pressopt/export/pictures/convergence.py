@@ -86,7 +86,9 @@ def _levels(axes: Axes, result: Result, trials: int) -> None:
                 textcoords="offset points", ha="right", va="top", color=SOFT, fontsize=9.5,
             )  # fmt: skip
     if result.target is not None:
-        axes.axhline(result.target, color=ORANGE, linewidth=1.3, linestyle=":", label=f"target {number(result.target)}")
+        axes.axhline(
+            result.target, color=ORANGE, linewidth=1.3, linestyle=":", label=f"target {number(result.target)}"
+        )
     expected = result.expected
     if expected is not None:
         axes.axhspan(expected.low, expected.high, color=GREEN, alpha=0.18, linewidth=0, zorder=1)

@@ -12,7 +12,18 @@ from pressopt.campaign.replay import TrialState
 from pressopt.errors import InputError
 from pressopt.export.answer import Answer, best_trial, nearest_trial
 from pressopt.export.pictures.convergence import shown_result
-from pressopt.export.pictures.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, SOFT, VERMILION, new_figure, styled
+from pressopt.export.pictures.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY,
+    SOFT,
+    VERMILION,
+    new_figure,
+    styled,
+)
 from pressopt.export.spectra import recorded_spectrum
 from pressopt.export.wording import frequency as frequency_text
 from pressopt.export.wording import quantity_unit, with_sd

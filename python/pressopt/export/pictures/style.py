@@ -1,4 +1,4 @@
-"""One look for all pictures: readable fonts, colours that colour-blind people tell apart, the same bytes each time."""
+"""One look for all pictures: readable fonts, colours that everybody tells apart, the same bytes each time."""
 
 from __future__ import annotations
 
@@ -104,6 +104,8 @@ def plain_ticks(axes: Axes, which: Literal["x", "y"]) -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = sorted(axis.get_view_interval())
     narrow = high / low < 30
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0, 7.0) if narrow and high / low < 6 else (1.0, 2.0, 5.0)))
+    axis.set_major_locator(
+        LogLocator(subs=(1.0, 2.0, 3.0, 5.0, 7.0) if narrow and high / low < 6 else (1.0, 2.0, 5.0))
+    )
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())

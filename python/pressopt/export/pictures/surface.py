@@ -114,7 +114,7 @@ def _map(answer: Answer, across: Variable, up: Variable, predict: Predict) -> Fi
     bar.set_label(f"Expected {title[:1].lower()}{title[1:]}", color=BLACK)
     bar.minorticks_off()
     bar.set_ticks(list(levels[::2]))
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     _dress(axes, "x", across)
     _dress(axes, "y", up)
     axes.grid(visible=False)
@@ -157,7 +157,9 @@ def _slice(answer: Answer, variable: Variable, predict: Predict) -> Figure:
     if window is not None:
         share = f"{100 * recommendation.window_tolerance:g} %"
         axes.axvspan(*window, color=SOFT, alpha=0.12, linewidth=0, label=f"process window ({share})")
-    axes.axvline(float(recommendation.settings[variable.name]), color=VERMILION, linewidth=1.4, label="recommended")
+    axes.axvline(
+        float(recommendation.settings[variable.name]), color=VERMILION, linewidth=1.4, label="recommended"
+    )
     known = QUANTITIES.get(result.quantity)
     if known is not None and known.log:
         axes.set_yscale("log")
@@ -195,9 +197,7 @@ def _cells_on_map(axes: Axes, trials: list[TrialState], across: str, up: str) ->
         )  # fmt: skip
 
 
-def _window_box(
-    axes: Axes, window: object, tolerance: float, across: str, up: str
-) -> None:
+def _window_box(axes: Axes, window: object, tolerance: float, across: str, up: str) -> None:
     from collections.abc import Mapping
 
     from matplotlib.patches import Rectangle
@@ -207,15 +207,28 @@ def _window_box(
     (left, right), (low, high) = window[across], window[up]
     axes.add_patch(
         Rectangle(
-            (left, low), right - left, high - low, fill=False, edgecolor="white", linewidth=2.0, linestyle="--",
+            (left, low),
+            right - left,
+            high - low,
+            fill=False,
+            edgecolor="white",
+            linewidth=2.0,
+            linestyle="--",
             zorder=3,
-        )  # fmt: skip
+        )
     )
     axes.add_patch(
         Rectangle(
-            (left, low), right - left, high - low, fill=False, edgecolor=BLACK, linewidth=0.9, linestyle="--",
-            zorder=3, label=f"process window ({100 * tolerance:g} %)",
-        )  # fmt: skip
+            (left, low),
+            right - left,
+            high - low,
+            fill=False,
+            edgecolor=BLACK,
+            linewidth=0.9,
+            linestyle="--",
+            zorder=3,
+            label=f"process window ({100 * tolerance:g} %)",
+        )
     )
 
 
