@@ -49,7 +49,7 @@ class AnalyzerFaults:
         refuse_script: Error code with which the next script is refused, once.
         break_at: Index of the point at which a run-time error (severe overload) ends the script, once.
         abort_at: Index of the point at which the sweep ends by itself, as if someone had pressed abort, once.
-        mute_at: Index of the point from which nothing is sent any more.
+        mute_at: Index of the point at which the device hangs until it is aborted.
     """
 
     overload_points: set[int] = field(default_factory=set)
@@ -328,7 +328,8 @@ class _Run(threading.Thread):
                 faults.break_at = None
                 raise ScriptError(language.SEVERE_OVERLOAD, loop.line)
             if faults.mute_at is not None and index >= faults.mute_at:
-                continue
+                self._device.reach(math.inf, self._aborted)
+                break
             point = self._device.measure(
                 index, frequency_hz, at_s=self._time_s, amplitude_v=amplitude_v, limit_a=self._limit_a
             )
