@@ -80,7 +80,7 @@ class Optimizer:
             raise InputError(
                 f"{len(points)} points with {len(values)} values and {len(sds)} sds: give as many of each"
             )
-        told = []
+        told: list[Observation] = []
         for point, value, spread in zip(points, values, sds, strict=True):
             if len(point) != len(self.design.names):
                 raise InputError(
@@ -114,7 +114,7 @@ class Optimizer:
         return self.recommender.recommend(self.history)
 
     def get_result(self) -> OptimizeResult:
-        """What ``skopt.plots`` accept: ``x``, ``fun`` (best reading), ``x_iters``, ``func_vals``, ``space``, ``models``.
+        """What ``skopt.plots`` accept: ``x``, ``fun`` (the best reading), all points and values, space and model.
 
         Failed points are left out, because the result has no word for them.
         """

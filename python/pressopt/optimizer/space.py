@@ -409,7 +409,7 @@ class DesignSpace:
 
 
 def space_from_skopt(dimensions: Sequence[Any]) -> DesignSpace:
-    """A DesignSpace from what ``skopt`` accepts: tuples of limits, with or without a prior, lists of names, dimensions.
+    """A DesignSpace from what ``skopt`` accepts: tuples of limits, lists of names, its own dimensions.
 
     Raises:
         InputError: A dimension of another shape.
