@@ -102,7 +102,7 @@ def _rate(
     if not rate_mpa_s <= limit * _SLACK:
         yield Violation(
             key,
-            f"{who} asks for {rate_mpa_s:g} MPa/s ({die.force_kn(rate_mpa_s):.3g} kN/s, {die.diameter_mm:g} mm die), "
+            f"{who} asks for {rate_mpa_s:g} MPa/s ({die.force_kn(rate_mpa_s):.3g} kN/s on this die), "
             f"{allows}: stay at or below {_down(limit)} MPa/s",
         )
 
