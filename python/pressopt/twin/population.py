@@ -55,7 +55,7 @@ class _Electrolyte:
 # 1803075); Li3OCl 0.032 (Front. Chem. 8 (2020) 562549); LLZO 0.51 (Murugan, Angew. Chem. 46 (2007) 7778), LLZTO
 # 1.0 (Li, J. Mater. Chem. 22 (2012) 15357). Boundary shares, densities and thresholds: assumed.
 _ELECTROLYTES = {
-    "Li6PS5Cl": _Electrolyte("sulfide", 5.3, 0.33, 0.12, 0.82, 0.3),
+    "Li6PS5Cl": _Electrolyte("sulfide", 5.5, 0.33, 0.12, 0.82, 0.3),
     "Li6PS5Br": _Electrolyte("sulfide", 4.0, 0.34, 0.15, 0.82, 0.3),
     "Li3PS4": _Electrolyte("sulfide", 0.45, 0.37, 0.1, 0.85, 0.3),
     "Li7SiPS8": _Electrolyte("sulfide", 6.0, 0.3, 0.15, 0.85, 0.3),
@@ -84,15 +84,15 @@ _SAME = {
 # Every contact starts from Li on Li6PS5Cl: so chosen that a symmetric cell of 12.7 mm shows over 500, 110, 50, 40,
 # 35, 32 Ω at 1, 5, 10, 15, 20, 25 MPa, 50 Ω on return to 5 MPa, and a short at 75 MPa (Doux, 2020).
 _LI_SULFIDE = Law(
-    wave_mpa=75.0, wave_shape=1.26, wave_logistic=False, film_mpa=4.3, film_shape=0.4,
-    creep_gain=0.055, creep_s=1.0, creep_j_mol=37e3, creep_stretched=False, melting_c=180.5, soften_shape=0.6,
-    tilt=0.25, seat_mpa=60.0, adhesion_mpa=3.7, release_shape=0.86, mismatch_k=95.0,
-    bruise_mpa=95.0, outflow_mpa=150.0, bruise_shape=2.2, charge_ohm_cm2=0.95, charge_ev=0.35,
-    interphase_ohm_cm2=0.35, interphase_ev=0.30,
-    conductivity_ms_cm=5.3, conductivity_ev=0.33, boundary_share=0.12, pellet_cm=0.1, density=0.82,
+    wave_mpa=100.0, wave_shape=1.26, wave_logistic=False, film_mpa=4.8, film_shape=0.36,
+    creep_gain=0.11, creep_s=1.0, creep_j_mol=37e3, creep_stretched=False, melting_c=180.5, soften_shape=0.6,
+    tilt=0.25, seat_mpa=60.0, adhesion_mpa=3.7, release_shape=0.86, mismatch_k=140.0,
+    bruise_mpa=84.0, outflow_mpa=150.0, bruise_shape=2.2, charge_ohm_cm2=0.9, charge_ev=0.35,
+    interphase_ohm_cm2=0.15, interphase_ev=0.30,
+    conductivity_ms_cm=5.5, conductivity_ev=0.33, boundary_share=0.12, pellet_cm=0.1, density=0.82,
     powder=False, powder_mpa=110.0, powder_limit=0.42, threshold_density=0.3, face_gain=0.3, delaminate_mpa=540.0,
     layer_ohm_cm2=0.0, layer_mpa=0.0, pin_share=0.0, pin_mpa=60.0, pin_break_mpa=250.0, pin_ohm_cm2=0.0,
-    short_mpa=84.0, short_shape=7.0, short_k=160.0, pore_cliff=0.8,
+    short_mpa=102.0, short_shape=7.0, short_k=160.0, pore_cliff=0.8,
     crack_mpa=260.0, crack_shape=5.0, bending=1.0, damage_ratio=0.75, damage_shape=5.0,
     extrude_mpa=120.0, extrude_shape=2.5, extrude_s=900.0, gradient=0.06,
     limiting_ma_cm2=1.6, capacitance_f_cm2=2e-5,
@@ -109,7 +109,7 @@ _CONTACTS: dict[tuple[str, str], dict[str, float]] = {
     ("Li", "halide"): {"interphase_ohm_cm2": 14.0, "charge_ohm_cm2": 3.0, "wave_mpa": 45.0},
     ("Li", "garnet"): {"wave_mpa": 50.0, "film_mpa": 14.0, "film_shape": 0.9, "charge_ohm_cm2": 3.0,
                        "adhesion_mpa": 9.0, "release_shape": 0.9, "mismatch_k": 170.0, "bruise_mpa": 120.0,
-                       "interphase_ohm_cm2": 0.6, "interphase_ev": 0.28, "short_mpa": 170.0, "short_shape": 5.0,
+                       "interphase_ohm_cm2": 0.2, "interphase_ev": 0.28, "short_mpa": 170.0, "short_shape": 5.0,
                        "short_k": 220.0, "pore_cliff": 0.1, "crack_mpa": 190.0, "crack_shape": 4.5,
                        "capacitance_f_cm2": 8e-6},
     ("Li", "antiperovskite"): {"wave_mpa": 130.0, "film_mpa": 25.0, "charge_ohm_cm2": 4.0, "adhesion_mpa": 40.0,

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-
 #: What SCPI-1999 (volume 1, 7.2.1.4) sends for "infinite": the driver must never take it for a resistance.
 OVERLOAD_OHM = 9.9e37
 _QUEUE = 20
