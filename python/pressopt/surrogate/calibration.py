@@ -85,7 +85,6 @@ def calibrate(
             step_sizes[kind] = float(np.clip(step_sizes[kind] * factor, 0.01, 1.0 if kind == 0 else 3.0))
         if exponent >= 1.0:
             break
-    mean = standard.mean(axis=0, keepdims=True)
     names = tuple(parameter.name for parameter in surrogate.parameters)
     values = np.stack([p.at(standard[:, i]) for i, p in enumerate(surrogate.parameters)], axis=1)
     return ParameterDraws(
@@ -93,7 +92,7 @@ def calibrate(
         values,
         np.full(draws, -np.log(draws)),
         dict(zip(names, standard.std(axis=0).tolist(), strict=True)),
-        float(np.sqrt(np.mean(residuals(mean) ** 2))),
+        float(np.sqrt(np.mean(np.median(residuals(standard), axis=0) ** 2))),
     )
 
 

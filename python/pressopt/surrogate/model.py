@@ -13,7 +13,7 @@ from pressopt.errors import InputError, Violation
 from pressopt.materials import Catalogue, Confidence
 from pressopt.pressing import Cell, PressingProtocol
 from pressopt.surrogate.parameters import Parameter, describe
-from pressopt.surrogate.prediction import ParameterDraws, Prediction, SensibleLimits
+from pressopt.surrogate.prediction import ParameterDraws, Prediction, SensibleLimits, weighted_quantiles
 from pressopt.surrogate.table import MEASURED_FIELDS, ProtocolTable
 
 Real = npt.NDArray[np.float64]
@@ -23,6 +23,8 @@ Protocols = ProtocolTable | PressingProtocol | Sequence[PressingProtocol]
 MELTING_MARGIN_C = 10.0
 #: First loading at 1 MPa and 25 °C with no dwell to speak of: what `untouched` means.
 UNTOUCHED_MPA, UNTOUCHED_C = 1.0, 25.0
+#: Relative change that counts as none: rounding.
+NO_INFLUENCE = 1e-9
 #: Chance of failure that the sensible limits allow.
 RARE = 0.01
 
@@ -89,7 +91,7 @@ class Surrogate:
             protocols: One protocol, several of one shape, or a table of ``n``.
             draws: How many parameter draws from the prior to predict with; 0: nominal values only.
             seed: Seed of those draws.
-            parameters: Use these draws (from :meth:`calibrate`) instead; nominal values then are at their mean.
+            parameters: Use these draws (from :meth:`calibrate`) instead; nominal values then are their median.
 
         Raises:
             InputError: A setting that is not allowed, named; melting is one.
@@ -102,13 +104,13 @@ class Surrogate:
         if parameters is not None:
             rows = np.concatenate([rows, self._rows(parameters)])
             weight = parameters.weight
-            if parameters.identified:
-                standard = weight @ self._standard(parameters)
-                rows[0, self._uncertain] = [p.at(standard[i : i + 1])[0] for i, p in enumerate(self.parameters)]
         outcomes = self.outcomes(rows, table)
         press_time_s = table.press_time_s(self._physics.web_mm)
-        nominal = {name: values[0] for name, values in outcomes.items()}
         drawn = {name: values[1:] for name, values in outcomes.items()}
+        nominal = {name: values[0] for name, values in outcomes.items()}
+        if parameters is not None and parameters.identified:
+            # Posteriors are curved: the mean of the parameters need not predict the data; the median does.
+            nominal = {name: weighted_quantiles(values, weight, [0.5])[0] for name, values in drawn.items()}
         nominal["press_time_s"] = press_time_s
         drawn["press_time_s"] = np.broadcast_to(press_time_s, (weight.size, len(table)))
         return Prediction(nominal, drawn, weight, self.assumed)
@@ -125,6 +127,37 @@ class Surrogate:
             name: np.ascontiguousarray(found[:, :, index])
             for index, name in enumerate(_core.physics_quantities())
             if name in self._present(table)
+        }
+
+    def influence(self, protocols: Protocols) -> dict[str, dict[str, float]]:
+        """How far each quantity moves when one uncertain parameter moves by a standard deviation of its prior.
+
+        Returns:
+            Per quantity and parameter: the largest change over the protocols, of the logarithm where the quantity
+            is positive at both ends, else of the value. Parameters without influence are left out.
+        """
+        table = as_table(protocols)
+        count = len(self.parameters)
+        outcomes = self.outcomes(self.rows_at(np.vstack([np.zeros(count), np.eye(count)])), table)
+        result: dict[str, dict[str, float]] = {}
+        for quantity, values in outcomes.items():
+            positive = (values[0] > 0) & (values[1:] > 0)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                change = np.where(positive, np.log(values[1:] / values[0]), values[1:] - values[0])
+            largest = np.abs(change).max(axis=1)
+            result[quantity] = {
+                parameter.name: float(size)
+                for parameter, size in zip(self.parameters, largest, strict=True)
+                if size > NO_INFLUENCE
+            }
+        return result
+
+    def assumed_behind(self, protocols: Protocols) -> dict[str, tuple[str, ...]]:
+        """Per quantity: the assumed inputs that it depends on, the most influential first."""
+        assumed = set(self.assumed)
+        return {
+            quantity: tuple(sorted(assumed & sizes.keys(), key=sizes.__getitem__, reverse=True))
+            for quantity, sizes in self.influence(protocols).items()
         }
 
     def gradients(self, protocols: Protocols) -> dict[str, dict[str, Real]]:
@@ -226,9 +259,6 @@ class Surrogate:
         rows = np.repeat(self._nominal[None, :], len(parameters.values), axis=0)
         rows[:, self._uncertain] = parameters.values
         return rows
-
-    def _standard(self, parameters: ParameterDraws) -> Real:
-        return np.stack([p.standard(parameters.values[:, i]) for i, p in enumerate(self.parameters)], axis=1)
 
     def _formation(self, table: ProtocolTable) -> bool:
         return self._physics.powder and table.stages.shape[1] > 1

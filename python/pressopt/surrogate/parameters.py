@@ -60,13 +60,6 @@ class Parameter:
             return np.asarray(1 / (1 + np.exp(-(odds + self.sd * standard))))
         return np.full_like(standard, self.nominal)
 
-    def standard(self, values: Real) -> Real:
-        """The inverse of :meth:`at`: standard-normal numbers for values."""
-        if self.scale == "log":
-            return np.asarray(np.log(values / self.nominal) / self.sd)
-        odds = math.log(self.nominal / (1 - self.nominal))
-        return np.asarray((np.log(values / (1 - values)) - odds) / self.sd)
-
 
 @dataclass(frozen=True)
 class CellPhysics:

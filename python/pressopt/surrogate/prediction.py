@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,8 +23,8 @@ class ParameterDraws:
         log_weight: Shape (draws,): logarithm of each draw's weight, normalised so that the weights sum to one.
         identified: Per parameter, the standard deviation that is left relative to the prior's: near 1, the data
             say nothing about it. Empty for draws from the prior.
-        misfit: Root mean square of the weighted residuals at the posterior mean: near 1 is as good as the stated
-            errors; far above, the physics cannot explain the data. NaN for draws from the prior.
+        misfit: Root mean square of the weighted residuals of the median prediction: near 1 is as good as the
+            stated errors; far above, the physics cannot explain the data. NaN for draws from the prior.
     """
 
     names: tuple[str, ...]
@@ -49,8 +49,8 @@ class Prediction:
     """Predicted quality of ``n`` protocols.
 
     Attributes:
-        nominal: Per quantity, shape (n,): at the median of the parameters. Names and units are those of
-            :data:`pressopt.pressing.QUANTITIES`; resistances are those of a cell that neither shorted nor cracked.
+        nominal: Per quantity, shape (n,): at the median of the prior; after calibration the median over the
+            draws. Names and units are those of :data:`pressopt.pressing.QUANTITIES`; resistances are those of a cell that neither shorted nor cracked.
         draws: Per quantity, shape (draws, n): one row per parameter draw; empty when none were asked for.
         weight: Shape (draws,): weights of the rows, summing to one.
         assumed: Names of the inputs behind it that nobody has measured.
@@ -81,16 +81,20 @@ class Prediction:
             raise InputError((Violation("probability", f"{probability} is not allowed: give a number in (0, 1)"),))
         if self.weight.size == 0:
             raise InputError((Violation("draws", "no draws were asked for: predict with draws=64 or more"),))
-        tails = np.array([(1 - probability) / 2, 0.5, (1 + probability) / 2])
-        values = self.draws[quantity]
-        order = np.argsort(values, axis=0)
-        ranked = np.take_along_axis(values, order, axis=0)
-        # Middle of each draw's step in the weighted distribution.
-        weight = self.weight[order]
-        place = np.cumsum(weight, axis=0) - weight / 2
-        columns = [np.interp(tails, place[:, i], ranked[:, i]) for i in range(values.shape[1])]
-        low, median, high = np.array(columns).reshape(-1, 3).T
+        tails = [(1 - probability) / 2, 0.5, (1 + probability) / 2]
+        low, median, high = weighted_quantiles(self.draws[quantity], self.weight, tails)
         return low, median, high
+
+
+def weighted_quantiles(values: Real, weight: Real, levels: Sequence[float]) -> Real:
+    """Quantiles over the draws, shape (levels, n), of values (draws, n) with weights (draws,) that sum to one."""
+    order = np.argsort(values, axis=0)
+    ranked = np.take_along_axis(values, order, axis=0)
+    # Middle of each draw's step in the weighted distribution.
+    ordered = weight[order]
+    place = np.cumsum(ordered, axis=0) - ordered / 2
+    columns = [np.interp(levels, place[:, i], ranked[:, i]) for i in range(values.shape[1])]
+    return np.array(columns).reshape(-1, len(levels)).T
 
 
 @dataclass(frozen=True, slots=True)

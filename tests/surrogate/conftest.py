@@ -1,0 +1,14 @@
+"""The cell that most of the surrogate's tests ask."""
+
+from __future__ import annotations
+
+import pytest
+from surrogate_cells import CELLS
+
+from pressopt.surrogate import Surrogate
+
+
+@pytest.fixture(scope="session")
+def doux() -> Surrogate:
+    """The cell of Doux et al. 2020: Li | 1 mm Li6PS5Cl | Li, 12.7 mm."""
+    return Surrogate(CELLS["Li|LPSCl"]())
