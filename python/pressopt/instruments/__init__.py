@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from pressopt.instruments.changer import ProfileSampleChanger, connect_changer
 from pressopt.instruments.laminator import ProfileLaminator, connect_laminator
+from pressopt.instruments.meter import ScpiResistanceMeter, connect_meter
+from pressopt.instruments.methodscript import MethodScriptAnalyzer, connect_analyzer
 from pressopt.instruments.press import ProfilePress, connect_press
 
 __all__ = [
+    "MethodScriptAnalyzer",
     "ProfileLaminator",
     "ProfilePress",
     "ProfileSampleChanger",
+    "ScpiResistanceMeter",
+    "connect_analyzer",
     "connect_changer",
     "connect_laminator",
+    "connect_meter",
     "connect_press",
 ]

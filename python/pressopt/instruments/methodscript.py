@@ -18,6 +18,7 @@ from pressopt.errors import (
     InstrumentError,
     LimitError,
     LinkTimeout,
+    ProfileError,
     ReplyError,
     Violation,
     WrongDeviceError,
@@ -25,7 +26,8 @@ from pressopt.errors import (
 from pressopt.impedance.ports import AnalyzerCapability
 from pressopt.impedance.spectrum import ImpedanceSpectrum, Sweep
 from pressopt.instruments.causality import sign_complaint
-from pressopt.instruments.line import Line
+from pressopt.instruments.line import Line, Tap
+from pressopt.instruments.link import line_of
 from pressopt.instruments.methodscript_text import (
     CELL_OFF_SCRIPT,
     Point,
@@ -34,7 +36,7 @@ from pressopt.instruments.methodscript_text import (
     si_literal,
     sweep_script,
 )
-from pressopt.profiles import DeviceProfile
+from pressopt.profiles import DeviceProfile, load_profile
 
 #: First guess of the laboratory time of one point: settling and evaluation, and the periods measured (assumed).
 #: The driver learns from the points when the device is slower.
@@ -406,3 +408,33 @@ def _read_point(line: str) -> Point:
         return parse_package(line)
     except ReplyError:
         return Point(math.nan, math.nan, math.nan, _FLAG_NOT_FINITE, warned=False)
+
+
+def connect_analyzer(
+    profile: DeviceProfile | str, clock: Clock, url: str | None = None, *, tap: Tap | None = None
+) -> MethodScriptAnalyzer:
+    """Open the analyser of ``profile`` (a profile, the name of a shipped one, or a path) and check who answers.
+
+    Args:
+        profile: Of kind impedance-analyzer.
+        clock: Laboratory time.
+        url: Where it is, instead of the profile's ``link.url``.
+        tap: Sees every byte on the wire.
+
+    Raises:
+        ProfileError: The profile is wrong, or of another kind.
+        LinkError: The line cannot be opened, or nobody answers.
+        WrongDeviceError: Another device answers.
+    """
+    loaded = profile if isinstance(profile, DeviceProfile) else load_profile(profile)
+    if loaded.analyzer is None:
+        raise ProfileError(
+            f"'{loaded.name}' is a {loaded.kind}, an impedance-analyzer is wanted: name a profile of that kind"
+        )
+    driver = MethodScriptAnalyzer(line_of(loaded.link, url, tap=tap), clock, loaded)
+    try:
+        driver.identify()
+    except BaseException:
+        driver.close()
+        raise
+    return driver
