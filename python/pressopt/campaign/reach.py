@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path as FilePath
 from typing import Any
 
 from pressopt.campaign.experiment import Device, LaboratoryPlan
@@ -59,6 +60,11 @@ _MADE_OF = {
 def _materials(draft: Draft) -> None:
     """Every layer is in the catalogue, fits its role, and stays solid."""
     given = draft.values.get("materials", {}).get("file")
+    if given is not None and not (draft.folder / given).is_file():
+        draft.report.add(
+            ("materials", "file"), f"there is no file '{draft.folder / given}': paths start from this file"
+        )
+        given = None
     try:
         catalogue = Catalogue.load(None if given is None else draft.folder / given)
     except MaterialError as refused:
@@ -113,6 +119,9 @@ def _profile(draft: Draft, plan: LaboratoryPlan, role: str, device: Device) -> D
         example = f'{role} = {{ profile = "{device.profile}", url = "..." }}'
         said = "has no url: say where it is connected" if given else "is missing: a bench needs it"
         draft.report.add(path, f"{said}, such as {example}")
+    if device.profile.endswith(".toml") and not FilePath(device.profile).is_file():
+        draft.report.add(path, f"there is no file '{device.profile}': paths start from this file")
+        return None
     try:
         profile = load_profile(device.profile)
     except ProfileError as refused:
@@ -123,7 +132,9 @@ def _profile(draft: Draft, plan: LaboratoryPlan, role: str, device: Device) -> D
             draft.report.add((*path, "profile") if given else path, f"{source}{line}{place}{violation.message}")
         return None
     if profile.kind != _KINDS[role]:
-        draft.report.add(path, f"'{profile.name}' describes a {profile.kind}: name a profile of a {_KINDS[role]}")
+        article = "an" if profile.kind[0] in "aeiou" else "a"
+        said = f"'{profile.name}' describes {article} {profile.kind}"
+        draft.report.add(path, f"{said}: name the profile of a device of kind {_KINDS[role]}")
         return None
     return profile
 

@@ -123,9 +123,11 @@ def read_table(
             )
         elif not chosen:
             report.add((*path, group[0]), f"is missing: {_wanted(group[0], table.keys[group[0]], group[1:])}")
+    excluded = {name for group in table.one_of if set(group) & set(given_names) for name in group}
     for group in table.any_of:
         if not any(name in given_names for name in group) and not _reported(report, table, group, path):
-            report.add((*path, group[0]), f"is missing: {_wanted(group[0], table.keys[group[0]], group[1:])}")
+            others = [name for name in group[1:] if name not in excluded]
+            report.add((*path, group[0]), f"is missing: {_wanted(group[0], table.keys[group[0]], others)}")
     for name, other in table.goes_with.items():
         if name in given_names and other not in given_names:
             report.add((*path, given_names[name]), f"needs '{other}' beside it: give it, or leave this out")
@@ -200,7 +202,8 @@ def read_rows(node: Rows, value: object, path: Path, report: Report) -> list[Any
         report.add(path, f"{found(value)} is no list of tables: write [[{where}]] with two brackets")
         return []
     if len(value) < node.least:
-        report.add(path, f"has {len(value)} entries: give at least {node.least} [[{where}]]")
+        entries = "entry" if len(value) == 1 else "entries"
+        report.add(path, f"has {len(value)} {entries}: give at least {node.least} [[{where}]]")
     for index, row in enumerate(value):
         if isinstance(row, Mapping) and isinstance(row.get("name"), str) and re.fullmatch(r"\w+", row["name"]):
             report.names[(*path, index)] = row["name"]
@@ -223,7 +226,8 @@ def _choice(options: Sequence[str], value: object, path: Path, report: Report) -
     allowed = ", ".join(f'"{option}"' for option in options)
     near = near_word(value, options) if isinstance(value, str) else ""
     if near:
-        return _refuse(report, path, f'{found(value)} is not known: did you mean "{near}"? (allowed: {allowed})')
+        rest = f" (allowed: {allowed})" if len(options) <= 4 else ""
+        return _refuse(report, path, f'{found(value)} is not known: did you mean "{near}"?{rest}')
     return _refuse(
         report, path, f"{found(value)} is not known: give {'one of ' if len(options) > 2 else ''}{allowed}"
     )
@@ -231,7 +235,8 @@ def _choice(options: Sequence[str], value: object, path: Path, report: Report) -
 
 def _number(node: Number, value: object, path: Path, report: Report) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        hint = " without quotes; its unit is in the name" if isinstance(value, str) else ""
+        quotes = " without quotes" if isinstance(value, str) else ""
+        hint = quotes if node.whole or not quotes else f"{quotes}; its unit is in the name"
         what = "a whole number" if node.whole else "a number"
         return _refuse(report, path, f"{found(value)} is no number: give {what}{hint}")
     if not math.isfinite(value):
@@ -253,19 +258,16 @@ def _inside(node: Number, value: float) -> bool:
 
 
 def _bounds(node: Number) -> str:
-    low = (
-        f"{node.low:g}" if node.low is not None else f"more than {node.above:g}" if node.above is not None else ""
+    """What a number may be: ``1 to 100``, ``more than 0 and at most 1``."""
+    if node.low is not None and node.high is not None:
+        return f"{node.low:.10g} to {node.high:.10g}"
+    parts = (
+        ("at least", node.low),
+        ("more than", node.above),
+        ("at most", node.high),
+        ("less than", node.below),
     )
-    high = (
-        f"{node.high:g}"
-        if node.high is not None
-        else f"less than {node.below:g}"
-        if node.below is not None
-        else ""
-    )
-    if node.above is not None and high:
-        return f"{low} and {'at most ' if node.high is not None else ''}{high}"
-    return f"{low} to {high}" if low and high else low or high
+    return " and ".join(f"{words} {bound:.10g}" for words, bound in parts if bound is not None)
 
 
 def _amount(node: Amount, value: object, path: Path, report: Report, unit: str, key: str = "") -> Any:
@@ -287,7 +289,8 @@ def _inside_unit(
     try:
         inside = parse_quantity(value, unit, key=key or str(path[-1]), difference=difference)  # type: ignore[arg-type]
     except UnitError as refused:
-        return _refuse(report, path, refused.violations[0].message)
+        words = "".join(f', or "{word}"' for word in node.words)
+        return _refuse(report, path, refused.violations[0].message + words)
     if unit != node.other:
         return inside
     # Without a die there is no pressure; that the die is unknown is already written down.
@@ -425,6 +428,8 @@ def _unknown(key: str, known: Mapping[str, str], elsewhere: Mapping[str, str]) -
 
 def _wanted(name: str, key: Key, others: Sequence[str] = ()) -> str:
     """What to write for a key that is missing."""
+    if isinstance(key.holds, (Table, Variants, Rows)):
+        return f"give {_example(name, key.holds)}. {key.meaning}"
     choice = f" (or {' or '.join(others)})" if others else ""
     return f"give {name}{choice}, such as {_example(name, key.holds)}. {key.meaning}"
 

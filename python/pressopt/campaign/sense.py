@@ -189,7 +189,8 @@ def _inside_limits(draft: Draft) -> None:
         by_force = draft.die.pressure_mpa(limits.force_kn)
         most["pressure_mpa"] = by_force if limits.pressure_mpa is None else min(by_force, limits.pressure_mpa)
     needed = "line_force" if draft.rolled else "pressure"
-    if most["line_force_n_mm" if draft.rolled else "pressure_mpa"] is None and draft.stages:
+    missing = most["line_force_n_mm" if draft.rolled else "pressure_mpa"] is None
+    if missing and draft.stages and any(limit is not None for limit in _loads(limits)):
         report.add(("limits", needed), f"is missing: these stages need it, such as {needed} = {_EXAMPLES[needed]}")
     for setting, key, unit in _LIMITED:
         limit = most[setting]
@@ -204,6 +205,11 @@ def _inside_limits(draft: Draft) -> None:
                 allowed += f" ({format_quantity(limits.force_kn or 0.0, 'kN', digits=6)} over the die)"
             asked = f"{said} {format_quantity(high, unit, digits=6)}"
             report.add(path, f"{asked}, [limits] allow {allowed}: stay below, or raise limits.{key}")
+
+
+def _loads(limits: Limits) -> tuple[float | None, ...]:
+    """The limits of load, of which the format asks at least one."""
+    return limits.pressure_mpa, limits.force_kn, limits.line_force_n_mm
 
 
 _EXAMPLES = {"line_force": '"100 N/mm"', "pressure": '"120 MPa"'}
