@@ -255,7 +255,8 @@ def _consistent(spectrum: ImpedanceSpectrum, use: Mask) -> Verdict:
     clean, found = _without_spikes(spectrum, use, whole)
     # Mains pick-up on neighbouring points looks like a step, and a step like spikes: who survives the other?
     slipped = _slipped(whole, names) and _slipped(found, names)
-    if slipped:
+    too_many = int((use & ~clean).sum()) if (use & ~clean).sum() > max(4, 0.12 * use.sum()) else 0
+    if slipped or too_many:
         clean, found = use, whole
     spikes = np.sort(spectrum.frequency_hz[use & ~clean])
     noise = found["noise"]
@@ -287,14 +288,14 @@ def _consistent(spectrum: ImpedanceSpectrum, use: Mask) -> Verdict:
     if noise > NOISE_LIMIT and not slipped:
         text = f"noise of {noise:.1%} of |Z| (limit {NOISE_LIMIT:.0%}): raise amplitude or averaging"
         grave.append((Cause.NOISE, text))
+    if not grave and too_many:
+        text = f"{too_many} of {int(use.sum())} points lie off the curve of the others: no single spikes any more"
+        grave.append((Cause.INCONSISTENT, text))
     rough = float(np.sqrt(np.nanmean(hit**2)))
     if not grave and rough > max(0.05, 4 * noise):
         text = f"modulus and phase disagree by {rough:.1%} (Z-HIT): the cell was not in one state"
         grave.append((Cause.INCONSISTENT, text))
     slight = _spikes_named(spikes) + _inductive(spectrum.frequency_hz[clean], z, noise)
-    if spikes.size > max(4, 0.12 * use.sum()):
-        cause, text = slight.pop(0)
-        grave.append((cause, f"{text}; {spikes.size} of {int(use.sum())} points are too many"))
     found_causes = grave + slight
     return Verdict(
         kind=Kind.REMEASURE if grave else Kind.VALID,
