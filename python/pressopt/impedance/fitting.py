@@ -16,7 +16,7 @@ from pressopt.impedance.spectrum import Complex, ImpedanceSpectrum, Real
 Weight = Literal["modulus", "proportional", "unit"]
 
 #: Starts followed when no start values are given.
-STARTS = 8
+STARTS = 24
 
 
 @dataclass(frozen=True)

@@ -184,13 +184,13 @@ def _gross(
             "decade are needed"
         )
         return _refused(spectrum, Kind.REMEASURE, Cause.FEW_POINTS, text, use)
-    broken = _open_or_short(frequency, z, area_cm2, bulk_ohm, open_ohm)
-    if broken is not None:
-        return _refused(spectrum, *broken, use)
     negative = use & (spectrum.impedance_ohm.real < -0.05 * np.abs(spectrum.impedance_ohm))
     if negative.sum() > 0.1 * use.sum():
         text = f"Re Z is negative at {int(negative.sum())} points: no passive cell does that; check the wiring"
         return _refused(spectrum, Kind.REMEASURE, Cause.NOT_PASSIVE, text, use)
+    broken = _open_or_short(frequency, z, area_cm2, bulk_ohm, open_ohm)
+    if broken is not None:
+        return _refused(spectrum, *broken, use)
     return use & ~negative
 
 
@@ -317,7 +317,8 @@ def _slipped(found: _core._Consistency, names: list[str]) -> bool:
     drift_left = _likeliest_drift(found, names)[2]
     points = found["residual_re"].size
     gain = 2 * points * math.log(max(drift_left, 1e-12) / max(step_left, 1e-12))
-    return gain > 2 * math.log(points) + 4 and abs(step) > max(0.03, 5 * step_sd)
+    # In noise beyond the limit anything can look like a step.
+    return step_left < NOISE_LIMIT and gain > 2 * math.log(points) + 4 and abs(step) > max(0.03, 5 * step_sd)
 
 
 def _spikes_named(spikes: Real) -> list[tuple[Cause, str]]:

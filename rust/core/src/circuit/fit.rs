@@ -11,9 +11,15 @@ use super::notation::Circuit;
 use super::start;
 use super::{CircuitError, Spectrum};
 
+const OVERFLOW: &str =
+    "the sum of squares overflows at every start: values or weights differ too much";
 const MAX_ITERATIONS: usize = 200;
 /// Relative fall of F that counts as none.
-const FALL: f64 = 1e-9;
+const FALL: f64 = 1e-8;
+/// Iterations of the heat in which all starts run; only the best few go on.
+const HEAT: usize = 16;
+/// How many go on.
+const FINALISTS: usize = 6;
 
 /// Widest natural values any parameter may take; beyond them the formulas overflow.
 const WIDEST: (f64, f64) = (1e-18, 1e18);
@@ -457,12 +463,11 @@ pub fn fit_from(
         }
         u.push(to_u(*value, parameter.exponent));
     }
-    Ok(finish(
-        problem,
-        spectrum,
-        descend(problem, spectrum, &u, MAX_ITERATIONS),
-        1,
-    ))
+    let end = descend(problem, spectrum, &u, MAX_ITERATIONS);
+    if !end.total().is_finite() {
+        return Err(CircuitError::Data(OVERFLOW.into()));
+    }
+    Ok(finish(problem, spectrum, end, 1))
 }
 
 /// Fits without a guess, or with a partial one: `given` (p,) holds natural start values, NaN where there is none.
@@ -497,22 +502,28 @@ pub fn fit(
             )));
         }
     }
-    let candidates = start::candidates(problem, spectrum, starts.max(1));
-    let mut best: Option<Descent> = None;
-    let mut tried = 0;
-    for mut u in candidates {
-        for (i, value) in given.iter().enumerate() {
-            if !value.is_nan() {
-                u[i] = to_u(*value, parameters[i].exponent);
+    let mut heat: Vec<Descent> = start::candidates(problem, spectrum, starts.max(1))
+        .into_iter()
+        .map(|mut u| {
+            for (i, value) in given.iter().enumerate() {
+                if !value.is_nan() {
+                    u[i] = to_u(*value, parameters[i].exponent);
+                }
             }
-        }
-        tried += 1;
-        let end = descend(problem, spectrum, &u, MAX_ITERATIONS);
-        if best.as_ref().is_none_or(|b| end.total() < b.total()) {
-            best = Some(end);
-        }
-    }
-    let best = best.ok_or_else(|| CircuitError::Data("no start values could be made".into()))?;
+            descend(problem, spectrum, &u, HEAT)
+        })
+        .collect();
+    let tried = heat.len();
+    heat.sort_by(|a, b| a.total().total_cmp(&b.total()));
+    // Starts that have already met at one place need not go there twice.
+    heat.dedup_by(|b, a| (b.total() - a.total()).abs() <= 1e-6 * a.total());
+    let best = heat
+        .into_iter()
+        .take(FINALISTS)
+        .map(|d| descend(problem, spectrum, &d.u, MAX_ITERATIONS))
+        .min_by(|a, b| a.total().total_cmp(&b.total()))
+        .filter(|d| d.total().is_finite())
+        .ok_or_else(|| CircuitError::Data(OVERFLOW.into()))?;
     Ok(finish(problem, spectrum, best, tried))
 }
 

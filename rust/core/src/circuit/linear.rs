@@ -1,5 +1,8 @@
 //! Small dense linear algebra: Cholesky for normal equations, Householder for ill-conditioned least squares.
 
+/// Variance of what the data say nothing about; finite, so that it can be multiplied by nought.
+const HOPELESS: f64 = 1e150;
+
 /// Cholesky factor of a symmetric positive definite matrix, row-major, in place of the lower triangle.
 ///
 /// False when the matrix is not positive definite (then the content is spoilt).
@@ -84,7 +87,7 @@ pub fn inverse(matrix: &[f64], n: usize) -> Vec<f64> {
     }
     let mut result = vec![0.0; n * n];
     for i in 0..n {
-        result[i * n + i] = f64::INFINITY;
+        result[i * n + i] = HOPELESS;
     }
     result
 }

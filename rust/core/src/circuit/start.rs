@@ -28,7 +28,7 @@ struct Member<'a> {
     node: &'a Node,
 }
 
-/// Exponents the arcs are tried with; each combination takes one for all its arcs.
+/// Exponents the arcs are tried with; each arc takes its own while there are few, else one is taken for all.
 const ARC_EXPONENTS: [f64; 2] = [0.95, 0.72];
 const TAIL_EXPONENTS: [f64; 3] = [0.95, 0.75, 0.5];
 
@@ -210,7 +210,7 @@ pub(crate) fn candidates(problem: &Problem, spectrum: &Spectrum, wanted: usize) 
     let slowest = (-low).exp();
 
     // Basis: resistor, inductor, tails, then arcs on the grid for each exponent.
-    let per_decade = if arcs.len() > 2 { 1.5 } else { 3.0 };
+    let per_decade = if arcs.len() > 2 { 1.5 } else { 2.3 };
     let margin = 1.5;
     let decades = (high - low + 2.0 * margin) / std::f64::consts::LN_10;
     let grid_size = ((decades * per_decade).round() as usize + 1).clamp(4, 40);
@@ -263,7 +263,17 @@ pub(crate) fn candidates(problem: &Problem, spectrum: &Spectrum, wanted: usize) 
     let mut scored: Vec<(f64, usize, Option<usize>, Vec<usize>)> = Vec::new();
     let mut amplitude = Vec::new();
     let mut chosen = Vec::new();
-    for exponent in 0..ARC_EXPONENTS.len() {
+    // Which exponent each arc takes, as bits; three arcs and more take one for all.
+    let patterns: Vec<usize> = match arcs.len() {
+        0 => vec![0],
+        1 => vec![0, 1],
+        2 => vec![0, 1, 2, 3],
+        _ => vec![0, usize::MAX],
+    };
+    let index = |pattern: usize, arc: usize, g: usize| {
+        first_arc + (pattern >> arc.min(62) & 1) * grid_size + g
+    };
+    for &exponent in &patterns {
         for tail in tails {
             let mut combination: Vec<usize> = (0..arcs.len()).collect();
             if combination.len() > grid_size {
@@ -284,7 +294,8 @@ pub(crate) fn candidates(problem: &Problem, spectrum: &Spectrum, wanted: usize) 
                 chosen.extend(
                     combination
                         .iter()
-                        .map(|g| first_arc + exponent * grid_size + g),
+                        .enumerate()
+                        .map(|(a, &g)| index(exponent, a, g)),
                 );
                 let fall = non_negative(&gram, &right, size, &chosen, &mut amplitude);
                 let penalty = prior_penalty(
@@ -300,10 +311,6 @@ pub(crate) fn candidates(problem: &Problem, spectrum: &Spectrum, wanted: usize) 
                 if arcs.is_empty() || !advance(&mut combination, grid_size) {
                     break;
                 }
-            }
-            if arcs.is_empty() {
-                // The exponent of arcs does not matter when there are none.
-                continue;
             }
         }
     }
@@ -339,7 +346,8 @@ pub(crate) fn candidates(problem: &Problem, spectrum: &Spectrum, wanted: usize) 
         chosen.extend(
             combination
                 .iter()
-                .map(|g| first_arc + exponent * grid_size + g),
+                .enumerate()
+                .map(|(a, &g)| index(*exponent, a, g)),
         );
         non_negative(&gram, &right, size, &chosen, &mut amplitude);
         let floor = 1e-3;
@@ -364,7 +372,7 @@ pub(crate) fn candidates(problem: &Problem, spectrum: &Spectrum, wanted: usize) 
                 members[member].node,
                 resistance,
                 grid[combination[a]],
-                ARC_EXPONENTS[*exponent],
+                ARC_EXPONENTS[*exponent >> a.min(62) & 1],
                 &mut u,
             );
         }
