@@ -83,9 +83,10 @@ class Sample:
         state = self._machine.state
         here_kn = self._machine.force_kn(time_s)
         self.now.formed_kn = max(self.now.formed_kn, here_kn)
-        formed = self._cell.die.pressure_mpa(self.now.formed_kn) >= FORMED_MPA
         lower = here_kn <= CONTACT_KN or state.setpoint_kn < 0.98 * self.now.formed_kn
-        if self.now.formed_kn > CONTACT_KN and (lower or formed):
+        pellet = self._cell.die.pressure_mpa(self.now.formed_kn) >= FORMED_MPA
+        higher = pellet and state.setpoint_kn > 1.02 * self.now.formed_kn
+        if self.now.formed_kn > CONTACT_KN and (lower or higher):
             self.now.metal_from_s = time_s + max(0.0, here_kn - state.setpoint_kn) / state.ramp_kn_s
 
     def commit(self, time_s: float) -> None:
@@ -125,7 +126,7 @@ class Sample:
         grid: list[float] = []
         if force.kind == "drive" and force.arrival_s > force.start_s:
             span_s = force.arrival_s - force.start_s
-            grid += [force.start_s + span_s * share for share in (0.25, 0.5, 0.75, 0.9, 1.0)]
+            grid += [force.start_s + span_s * share for share in (0.5, 0.85, 1.0)]
         if force.kind == "drive" and force.overshoot_kn > 0:
             grid += [force.arrival_s + share * spec.overshoot_s for share in (0.3, 3.0)]
         if force.kind in {"locked", "runaway"}:
