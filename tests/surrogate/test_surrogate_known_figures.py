@@ -115,7 +115,7 @@ def test_the_interlayer_resistance_is_its_thickness_over_conductivity() -> None:
 
 
 def test_limits_say_where_failures_begin(doux: Surrogate) -> None:
-    """The sensible limits of Li | LPSCl: well below 180.5 °C, shorts between 25 and 50 MPa; dense LLZO has none."""
+    """The sensible limits of Li | LPSCl: below 180.5 °C, shorts between 25 and 50 MPa; dense LLZO has none."""
     limits = doux.limits()
     assert limits.melting_c - limits.margin_c == limits.highest_c < 180.5
     assert limits.short_mpa is not None

@@ -50,7 +50,8 @@ class Prediction:
 
     Attributes:
         nominal: Per quantity, shape (n,): at the median of the prior; after calibration the median over the
-            draws. Names and units are those of :data:`pressopt.pressing.QUANTITIES`; resistances are those of a cell that neither shorted nor cracked.
+            draws. Names and units are those of :data:`pressopt.pressing.QUANTITIES`; resistances are those of a
+            cell that neither shorted nor cracked.
         draws: Per quantity, shape (draws, n): one row per parameter draw; empty when none were asked for.
         weight: Shape (draws,): weights of the rows, summing to one.
         assumed: Names of the inputs behind it that nobody has measured.

@@ -167,3 +167,87 @@ pub fn cycle_life<S: Scalar>(contact: &Contact<S>, service: &Service<S>, p: &Par
     failing = failing + S::of(1.0) / (contact.carrying() * pressed).scale(p.void_cycles);
     (-service.damage.at_most(S::of(LOST))).exp() / failing
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parameters::{DOMAINS, Domain, NAMES};
+
+    /// Li | Li6PS5Cl, fitted to Doux 2020; what plays no part here is one half or zero.
+    fn argyrodite() -> Parameters {
+        let values: Vec<f64> = NAMES
+            .iter()
+            .zip(DOMAINS)
+            .map(|(name, domain)| match (*name, domain) {
+                ("cycling_short_h", _) => 465.0,
+                ("cycling_short_exponent", _) => 1.17,
+                ("cycling_cliff_mpa", _) => 24.6,
+                ("cycling_cliff_exponent", _) => 10.1,
+                ("wave_closure_mpa", _) => 10.3,
+                ("rough_closure_mpa", _) => 9.5,
+                ("plate_ma_cm2" | "strip_ma_cm2", _) => 2.0,
+                ("void_cycles", _) => 600.0,
+                (_, Domain::Positive | Domain::Share) => 0.5,
+                (_, Domain::NotNegative) => 0.0,
+            })
+            .collect();
+        Parameters::new(&values).unwrap()
+    }
+
+    fn service(drive_mpa: f64, damage: f64) -> Service<f64> {
+        Service {
+            drive_mpa,
+            inverse_heat: 0.0,
+            damage,
+            pores: 1.0,
+            pinholes: 0.0,
+        }
+    }
+
+    #[test]
+    fn times_to_short_follow_doux() {
+        // Doux et al., Adv. Energy Mater. 10 (2020) 1903253, fig. 2b.
+        let p = argyrodite();
+        for (pressure, hours) in [(10.0, 474.0), (15.0, 272.0), (20.0, 190.0), (25.0, 48.0)] {
+            let found = cycling_short_h(pressure, 1.0, &p);
+            assert!((found / hours - 1.0).abs() < 0.15, "{pressure}: {found}");
+        }
+        assert!(cycling_short_h(5.0, 1.0, &p) > 1000.0);
+        assert!(cycling_short_h(75.0, 1.0, &p) < 0.01);
+    }
+
+    #[test]
+    fn a_dense_separator_never_shorts_while_cycled() {
+        assert!(cycling_short_h(25.0, 0.0, &argyrodite()).is_infinite());
+    }
+
+    #[test]
+    fn damage_lowers_plating_and_life_but_not_stripping() {
+        let p = argyrodite();
+        let contact = Contact::new(20.0, &p);
+        let (strip, plate) = current_limits_ma_cm2(&contact, &service(5.0, 0.0), &p);
+        let (strip_hurt, plate_hurt) = current_limits_ma_cm2(&contact, &service(5.0, 1.0), &p);
+        assert!((strip - strip_hurt).abs() < 1e-15);
+        assert!((plate_hurt / plate - (-1.0_f64).exp()).abs() < 1e-12);
+        let lives = [0.0, 1.0].map(|damage| cycle_life(&contact, &service(5.0, damage), &p));
+        assert!((lives[1] / lives[0] - (-1.0_f64).exp()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_smooth_minimum_is_below_both_limits_and_near_the_lower() {
+        let p = argyrodite();
+        let contact = Contact::new(2.0, &p);
+        let (strip, plate) = current_limits_ma_cm2(&contact, &service(1.0, 0.0), &p);
+        let both = critical_current_ma_cm2(&contact, &service(1.0, 0.0), &p);
+        let least = strip.min(plate);
+        assert!(both <= least && both > 0.88 * least);
+    }
+
+    #[test]
+    fn a_closed_contact_has_only_its_transfer_and_is_even() {
+        let p = argyrodite();
+        let contact = Contact::new(1e4, &p);
+        assert!((contact.resistance_ohm_cm2(1.5, 1e-3, &p) - 1.5).abs() < 1e-9);
+        assert!((contact.hot_spot_factor(1.5, 1e-3, &p) - 1.0).abs() < 1e-9);
+    }
+}
