@@ -8,9 +8,9 @@ import re
 
 import numpy as np
 import pytest
-from impedance_cells import noisy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from impedance_cells import noisy
 
 from pressopt import _core
 from pressopt.errors import SpectrumError

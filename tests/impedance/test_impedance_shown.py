@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from impedance_cells import random_cell
 from click.testing import CliRunner
+from impedance_cells import random_cell
 
 from pressopt.cli.eis import eis
 from pressopt.impedance import analyse

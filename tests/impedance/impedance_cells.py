@@ -11,7 +11,6 @@ import numpy.typing as npt
 from pressopt.impedance import ImpedanceSpectrum
 from pressopt.impedance.spectrum import Complex, Real
 
-
 #: What arithmetic with complex128 gives by numpy's own types.
 AnyComplex = npt.NDArray[np.complexfloating[Any, Any]]
 
