@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import select
+import termios
 from typing import TYPE_CHECKING, Literal
 
 from pressopt.clock import wall_monotonic_s, wall_pause_s
@@ -65,13 +66,14 @@ class SerialLine:
             self._port = serial.serial_for_url(
                 self._url,
                 baudrate=self._baud,
-                parity=self._parity,
+                # a pseudo-terminal has no parity, and the system refuses to set it a second time
+                parity="N" if _is_pseudo_terminal(self._url) else self._parity,
                 stopbits=self._stop_bits,
                 timeout=0,
                 write_timeout=self._write_timeout_s,
                 exclusive=True if self._exclusive and "://" not in self._url else None,
             )
-        except (serial.SerialException, OSError, ValueError) as error:
+        except (serial.SerialException, OSError, ValueError, termios.error) as error:
             raise LinkRefused(f"{self.name} cannot be opened: {_advice(self._url, error)}") from error
         try:
             self._descriptor = self._port.fileno()
@@ -143,6 +145,10 @@ class SerialLine:
         if port is not None:
             _close_quietly(port)
         return LinkVanished(f"{self.name} is gone: {error}. Check cable and adapter, then open the line again")
+
+
+def _is_pseudo_terminal(url: str) -> bool:
+    return os.path.realpath(url).startswith("/dev/pts/")
 
 
 def _close_quietly(port: serial.Serial) -> None:

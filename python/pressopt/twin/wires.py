@@ -110,6 +110,7 @@ class Port:
         try:
             self._open()
         except OSError:
+            self._close()
             self._close_wake()
             raise
         self._thread = threading.Thread(target=self._serve, name=f"twin {self.name}", daemon=True)
@@ -301,13 +302,13 @@ class PtyPort(Port):
         tty.setraw(self._slave)
         os.set_blocking(master, False)
         self._terminal = os.ttyname(self._slave)
+        # The slave stays open here: a serial device does not notice that nobody listens.
+        self._peers[master] = _Peer(self, master, self.device)
         if self._link is not None:
             fresh = self._link.with_name(self._link.name + ".new")
             fresh.unlink(missing_ok=True)
             fresh.symlink_to(self._terminal)
             fresh.replace(self._link)
-        # The slave stays open here: a serial device does not notice that nobody listens.
-        self._peers[master] = _Peer(self, master, self.device)
 
     def _close(self) -> None:
         super()._close()

@@ -1,0 +1,95 @@
+"""``pressopt twin``: the virtual laboratory as a process of its own, to try a driver or a program against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+if TYPE_CHECKING:
+    from pressopt.pressing import Cell
+    from pressopt.profiles import DeviceProfile
+
+_PRESSING = ("generic-plc-press-tcp", "generic-methodscript-analyzer")
+_ROLES = {
+    "press": "press",
+    "laminator": "laminator",
+    "impedance-analyzer": "analyzer",
+    "resistance-meter": "meter",
+}
+
+
+@click.group()
+def twin() -> None:
+    """Serve the virtual laboratory to try a driver against."""
+
+
+@twin.command()
+@click.argument("experiment", required=False, type=click.Path(dir_okay=False))
+@click.option(
+    "--profile",
+    "-p",
+    "names",
+    multiple=True,
+    help="Device profile to serve (name or path) instead of the experiment's; may be given again.",
+)
+@click.option("--speed", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True,
+              help="Laboratory seconds per real second.")  # fmt: skip
+@click.option("--seed", type=int, default=None, help="Of everything hidden.  [default: the experiment's, or 1]")
+@click.option(
+    "--links", type=click.Path(file_okay=False, exists=True), help="Folder for links named after the roles."
+)
+def serve(
+    experiment: str | None, names: tuple[str, ...], speed: float, seed: int | None, links: str | None
+) -> None:
+    """Serve the cell of EXPERIMENT (default: Li | Li6PS5Cl | Li, 10 mm) on real wires until Ctrl-C.
+
+    One line is printed for each instrument: its role and where it answers. `tcp://` is a socket on this machine,
+    `/dev/pts/N` a serial line.
+    """
+    from pressopt.clock import ScaledClock
+    from pressopt.errors import InputError
+    from pressopt.profiles import load_profile
+    from pressopt.twin.laboratory import VirtualBench
+    from pressopt.twin.server import press_spec, roll_spec, serve_forever
+
+    cell, planned, drawn = _planned(experiment)
+    profiles: dict[str, DeviceProfile] = {}
+    for name in names or planned:
+        profile = load_profile(name)
+        role = _ROLES[profile.kind]
+        if role in profiles:
+            raise InputError(f"'{profiles[role].name}' and '{profile.name}' are both a {role}: serve one of them")
+        profiles[role] = profile
+    clock = ScaledClock(speed)
+    bench = VirtualBench(
+        cell,
+        seed=drawn if seed is None else seed,
+        clock=clock,
+        press=press_spec(profiles["press"]) if "press" in profiles else None,
+        roll=roll_spec(profiles["laminator"]) if "laminator" in profiles else None,
+        rolled="laminator" in profiles,
+    )
+    bench.load_cell(1)
+    serve_forever(bench, profiles, clock, announce=click.echo, links=None if links is None else Path(links))
+
+
+def _planned(experiment: str | None) -> tuple[Cell, tuple[str, ...], int]:
+    """Cell, names of profiles and seed: of the experiment, or those that need no file."""
+    from pressopt.pressing import Cell, Die, Layer, Role
+
+    if experiment is None:
+        metal = Layer("Li", Role.ELECTRODE, 100.0)
+        pellet = Layer("Li6PS5Cl", Role.ELECTROLYTE, 500.0)
+        return Cell((metal, pellet, metal), Die(10.0), 10.0), _PRESSING, 1
+    from pressopt.campaign.experiment_file import load_experiment
+
+    path = Path(experiment)
+    loaded = load_experiment(path)
+    laboratory = loaded.laboratory
+    devices = (laboratory.press, laboratory.laminator, laboratory.analyzer, laboratory.meter)
+    names = [device.profile for device in devices if device is not None]
+    # a profile file is named relative to the experiment, a shipped profile by its bare name
+    beside = [str(path.parent / name) if name.endswith(".toml") else name for name in names]
+    return loaded.cell, tuple(beside), laboratory.seed
