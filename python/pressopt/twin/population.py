@@ -303,8 +303,7 @@ class HiddenCell:
         short_at, crack_at, damage_at: Drives at which it fails; the median cell's are never reached.
         spoilt: ``""``, ``"contaminated"`` or ``"shifted"``.
         asymmetry: How its interfaces differ.
-        short_share: Resistance of a soft short over that of the electrolyte.
-        short_ohm_cm2: Resistance of a hard short, Ω cm²; zero: its short would be a soft one.
+        short_ohm: Resistance of its short, Ω, if it shorts.
         crack_gain: Bulk resistance after over before a crack.
         crack_shorts: Whether the metal finds its way through a crack.
     """
@@ -317,8 +316,7 @@ class HiddenCell:
     damage_at: float = float("inf")
     spoilt: str = ""
     asymmetry: float = 0.0
-    short_share: float = 0.1
-    short_ohm_cm2: float = 0.02
+    short_ohm: float = 3.0
     crack_gain: float = 1.5
     crack_shorts: bool = False
 
@@ -332,11 +330,15 @@ def _threshold(shape: float, *key: int | str) -> float:
     return float((-math.log(uniform(*key))) ** (1 / shape))
 
 
-def _hard_short(seed: int, number: int) -> float:
-    """Metal pressed through a pore is mostly a good conductor; one short in four is a thin filament (assumed)."""
-    if uniform(seed, "cell", number, "soft short") < 0.25:
-        return 0.0
-    return float(0.002 * 30 ** uniform(seed, "cell", number, "hard short"))
+def _short_ohm(seed: int, number: int) -> float:
+    """A filament of lithium (9.3e-8 Ω m) 2 to 5 µm thick through 1 mm has 1 to 7 Ω; a filled crack far less.
+
+    One short in five is a filled crack (assumed).
+    """
+    mark = uniform(seed, "cell", number, "short size")
+    if uniform(seed, "cell", number, "short kind") < 0.2:
+        return float(0.02 * 25**mark)
+    return float(1.6 * 4**mark)
 
 
 def hidden_cell(lab: Laboratory, number: int) -> HiddenCell:
@@ -366,8 +368,7 @@ def hidden_cell(lab: Laboratory, number: int) -> HiddenCell:
         damage_at=_threshold(law.damage_shape, seed, "cell", number, "damage"),
         spoilt=spoilt,
         asymmetry=0.08 * normal(seed, "cell", number, "asymmetry"),
-        short_share=0.02 * 10 ** uniform(seed, "cell", number, "short share"),
-        short_ohm_cm2=_hard_short(seed, number),
+        short_ohm=_short_ohm(seed, number),
         crack_gain=1.2 + 1.3 * uniform(seed, "cell", number, "crack gain"),
         crack_shorts=uniform(seed, "cell", number, "crack shorts") < 0.35,
     )

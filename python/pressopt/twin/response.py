@@ -121,12 +121,6 @@ def blocking(cell: Cell) -> bool:
     return not (min(metals) < min(solids) and max(metals) > max(solids))
 
 
-def _short_ohm_cm2(hidden: HiddenCell, electrolyte_ohm_cm2: float) -> float:
-    if hidden.short_ohm_cm2 > 0:
-        return hidden.short_ohm_cm2
-    return hidden.short_share * electrolyte_ohm_cm2
-
-
 def circuit(
     cell: Cell, hidden: HiddenCell, state: CellState, *, pressure_mpa: float, temperature_c: float, since_s: float
 ) -> Circuit:
@@ -168,7 +162,7 @@ def circuit(
         interface_ohm=tuple(interface * part / area_cm2 for part in spread),
         interface_s=1e-12 if metallic else interface * law.capacitance_f_cm2 * contact_share,
         chemical_ohm=0.0 if metallic else count * chemical / area_cm2,
-        short_ohm=_short_ohm_cm2(hidden, bulk + boundary) / area_cm2 if found.shorted else math.inf,
+        short_ohm=hidden.short_ohm if found.shorted else math.inf,
         blocking_f=_BLOCKING_F_CM2 * area_cm2 if blocking(cell) else math.inf,
         open=found.open,
     )
