@@ -120,6 +120,8 @@ def test_limits_say_where_failures_begin(doux: Surrogate) -> None:
     assert limits.melting_c - limits.margin_c == limits.highest_c < 180.5
     assert limits.short_mpa is not None
     assert 25.0 < limits.short_mpa < 50.0
+    formed = Surrogate(CELLS["two-stage"]()).limits().short_mpa
+    assert formed == pytest.approx(limits.short_mpa, rel=0.2)
     dense = Surrogate(CELLS["Li|LLZO"]()).limits()
     assert dense.short_mpa is None
     assert dense.crack_mpa is not None

@@ -224,16 +224,20 @@ class Surrogate:
         short = crack = None
         if not self._physics.lamination:
             pressure = np.geomspace(0.5, 2000.0, 400)
+            stages = [pressure]
+            if self._physics.powder:
+                # The metal goes on a pellet of usual density, formed at the pressure that Heckel's line says.
+                gap = (1 - value["tap_density"]) / (1 - value["thickness_density"])
+                stages = [np.full_like(pressure, value["heckel_mpa"] * math.log(gap)), pressure]
             table = ProtocolTable.platen(
-                pressure_mpa=pressure[:, None],
-                ramp_mpa_s=pressure[:, None],
+                pressure_mpa=np.stack(stages, axis=1),
+                ramp_mpa_s=1e3,
                 dwell_s=60.0,
                 temperature_c=25.0,
                 measure_at_mpa=0.0,
             )
-            if not self._physics.powder:
-                chance = self.predict(table).nominal["short_probability"]
-                short = float(pressure[np.argmax(chance > RARE)]) if chance[-1] > RARE else None
+            chance = self.predict(table).nominal["short_probability"]
+            short = float(pressure[np.argmax(chance > RARE)]) if chance.max() > RARE else None
             crack = value["crack_mpa"] * (-math.log1p(-RARE)) ** (1 / value["weibull_modulus"])
         return SensibleLimits(melting, melting - MELTING_MARGIN_C, MELTING_MARGIN_C, short, crack)
 
