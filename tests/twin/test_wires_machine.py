@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 
@@ -181,19 +182,17 @@ def test_numbers_beyond_the_machine_are_illegal_values(press: Machine) -> None:
 
 def test_addresses_outside_the_map_are_illegal(press: Machine) -> None:
     """Reading before, across and after the mapped span is exception 2; a table without signals has none."""
-    last = max(
-        signal.at.address + signal.at.words for signal in PRESS.signals.values() if signal.at.table == "input"
-    )
+    inputs = [signal.at for signal in PRESS.signals.values() if signal.at.table == "input"]
+    last = max(at.address + at.words for at in inputs)
     first = min(action.at.address for action in PRESS.actions.values() if action.at.table == "holding")
-    for table, address, count in (
+    spans = [
         (Table.INPUT, last, 1),
         (Table.INPUT, last - 1, 2),
         (Table.HOLDING, first - 1, 1),
         (Table.DISCRETE, 0, 1),
-    ):
-        assert (
-            refused(lambda t=table, a=address, c=count: press.bank.read(t, a, c)) is ExceptionCode.ILLEGAL_ADDRESS
-        )  # type: ignore[misc]
+    ]
+    for span in spans:
+        assert refused(partial(press.bank.read, *span)) is ExceptionCode.ILLEGAL_ADDRESS
 
 
 @pytest.mark.parametrize("values", [[1], [0, 0, 0], [0, 0, 0, 0, 0, 0]])
