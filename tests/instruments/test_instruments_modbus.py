@@ -90,7 +90,7 @@ def test_crc_of_a_known_frame() -> None:
 
 
 TRANSCRIPTS = [
-    # call, question, answer (PDUs of the examples in the Application Protocol Specification V1.1b3, 6.1 to 6.12), result
+    # call, question, answer (examples of the Application Protocol Specification V1.1b3, 6.1 to 6.12), result
     (lambda m: m.read_bits("coil", 0x13, 19), "01 0013 0013", "01 03 CD6B05",
      [c == "1" for c in "1011001111010110101"]),
     (lambda m: m.read_bits("discrete", 0xC4, 22), "02 00C4 0016", "02 03 ACDB35",
@@ -99,7 +99,8 @@ TRANSCRIPTS = [
     (lambda m: m.read_words("input", 8, 1), "04 0008 0001", "04 02 000A", [10]),
     (lambda m: m.write_coil(0xAC, True), "05 00AC FF00", "05 00AC FF00", None),
     (lambda m: m.write_word(1, 3), "06 0001 0003", "06 0001 0003", None),
-    (lambda m: m.write_coils(0x13, [c == "1" for c in "1011001110"]), "0F 0013 000A 02 CD01", "0F 0013 000A", None),
+    (lambda m: m.write_coils(0x13, [c == "1" for c in "1011001110"]),
+     "0F 0013 000A 02 CD01", "0F 0013 000A", None),
     (lambda m: m.write_words(1, [10, 258]), "10 0001 0002 04 000A 0102", "10 0001 0002", None),
 ]  # fmt: skip
 
@@ -250,7 +251,8 @@ def test_no_bytes_at_all_become_a_wrong_value(reply: bytes) -> None:
         words = over(ScriptedLine([reply])).read_words("holding", 0, 1)
     except PressoptError:
         return
-    assert reply == framed("11 03 02")[:3] + reply[3:] and len(words) == 1
+    assert reply[:3] == bytes.fromhex("11 03 02")
+    assert len(words) == 1
 
 
 def test_frame_gap_is_the_specifications() -> None:

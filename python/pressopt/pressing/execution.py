@@ -216,6 +216,7 @@ def _dwell(watch: Watch, poll: Poll, stage: Stage) -> None:
     while watch.clock.now_s() < end_s - 1e-9:
         watch.sleep_s(min(period_s, end_s - watch.clock.now_s()))
         reading = watch.look()
+        _runs_away(watch, reading, goal_kn)
         _gives_way(watch, first, before, reading)
         why = _out_of_band(watch, reading, goal_kn, stage.temperature_c)
         if not why:
@@ -241,6 +242,16 @@ def _out_of_band(watch: Watch, reading: PressReading, goal_kn: float, goal_c: fl
     if watch.press.capability.heated and abs(reading.temperature_c - goal_c) > watch.tolerance.temperature_c:
         return f"{reading.temperature_c:.1f} °C instead of {goal_c:g} °C"
     return ""
+
+
+def _runs_away(watch: Watch, reading: PressReading, goal_kn: float) -> None:
+    """Raise at once for a force far above its set point: a cell that was pressed too hard stays so."""
+    most_kn = goal_kn + max(watch.tolerance.overshoot_rel * goal_kn, 2 * watch.press.capability.min_kn)
+    if reading.force_kn > most_kn:
+        raise StageFailedError(
+            f"{watch.die.pressure_mpa(reading.force_kn):.2f} MPa instead of "
+            f"{watch.die.pressure_mpa(goal_kn):.2f} MPa: the press runs away"
+        )
 
 
 def _gives_way(watch: Watch, first: PressReading, before: PressReading, reading: PressReading) -> None:

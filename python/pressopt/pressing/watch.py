@@ -22,6 +22,7 @@ class Tolerance:
     Attributes:
         pressure_rel: Band around the set point during the dwell, relative; at least the press's lowest force.
         temperature_c: Band around the set temperature during the dwell, °C.
+        overshoot_rel: How far a reading of the dwell may lie above the set point; beyond it the press runs away.
         over_limit_rel: How far a reading may lie above the force limit (overshoot of a set point at the limit).
         out_of_band_s: How long pressure or temperature may be out of its band, s.
         slow_rel, slow_s: A ramp may last this share longer than it should, plus so many seconds.
@@ -34,6 +35,7 @@ class Tolerance:
 
     pressure_rel: float = 0.05
     temperature_c: float = 3.0
+    overshoot_rel: float = 0.15
     over_limit_rel: float = 0.03
     out_of_band_s: float = 15.0
     slow_rel: float = 0.5
