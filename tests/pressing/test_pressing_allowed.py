@@ -47,7 +47,8 @@ def test_everything_that_is_too_much_is_told_at_once() -> None:
     with pytest.raises(LimitError) as told:
         check_protocol(protocol, DIE, None, PRESS)
     assert [violation.where for violation in told.value.violations] == [
-        "stages.a.pressure_mpa", "stages.a.ramp_mpa_s", "stages.a.temperature_c", "measure_at_mpa", "release_mpa_s",
+        "stages.a.pressure_mpa", "stages.a.ramp_mpa_s", "stages.a.temperature_c",
+        "measure_at_mpa", "release_mpa_s",
     ]  # fmt: skip
 
 
