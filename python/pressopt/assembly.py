@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pressopt.campaign.experiment import Experiment, load_experiment, parse_experiment
+from pressopt.campaign.experiment import Experiment
+from pressopt.campaign.experiment_file import load_experiment, read_experiment
 from pressopt.campaign.laboratory import Laboratory
 from pressopt.campaign.lifecycle import CampaignPhase
 from pressopt.campaign.physics_prior import SurrogatePrior
@@ -338,7 +339,7 @@ def experiment_of(journal: SqliteJournal) -> Experiment:
     state = replay(journal.entries())
     if state.opened is None:
         raise JournalError(f"{journal.path} holds no campaign: nothing was written after it was made")
-    parsed = parse_experiment(state.opened.experiment_text, Path(state.opened.experiment_path))
+    parsed = read_experiment(state.opened.experiment_text, Path(state.opened.experiment_path))
     return changed(parsed, state.opened.changes)
 
 

@@ -30,6 +30,7 @@ from pressopt.errors import (
 )
 from pressopt.optimizer import Recommender
 from pressopt.optimizer.observation import Recommendation
+from pressopt.optimizer.stopping import Budget, SmallGain, StoppingRule, TargetMet, first_reason
 from pressopt.pressing import LaminatorReading, PressReading, PressRecord
 from pressopt.pressing.execution import check_protocol, execute, execute_rolling, finish
 from pressopt.pressing.record import record_to_bytes
@@ -111,6 +112,7 @@ class Runner:
         self._confirm = confirm
         self.state = replay(journal.entries())
         self._measuring = Measuring(experiment, laboratory)
+        self._stopping = stopping_rules(experiment)
 
     # ------------------------------------------------------------------ the loop
 
@@ -210,12 +212,10 @@ class Runner:
 
     def _why_finished(self) -> str:
         """Return why there is no further trial, or an empty string."""
-        if len(self.state.done) >= self.experiment.budget.trials:
-            return f"the budget of {self.experiment.budget.trials} trials is spent"
         rejected = sum(trial.phase is Phase.REJECTED for trial in self.state.trials.values())
         if rejected >= 2 * self.experiment.budget.trials:
             return f"{rejected} trials were rejected, twice the budget of {self.experiment.budget.trials}"
-        return self.recommender.why_stop(self.state.observations(), self.experiment.budget.stopping)
+        return first_reason(self._stopping, self.recommender, self.state.observations()) or ""
 
     def _close(self, reason: str) -> None:
         self._record(e.CampaignClosed(reason, recommendation_to_json(self.recommend())))
@@ -401,6 +401,17 @@ class Runner:
         else:
             assert taken.measured is not None
             self._record(taken.measured)
+
+
+def stopping_rules(experiment: Experiment) -> tuple[StoppingRule, ...]:
+    """Return what ends a campaign, the budget first."""
+    plan = experiment.budget.stopping
+    rules: list[StoppingRule] = [Budget(experiment.budget.trials)]
+    if plan.target_reached:
+        rules.append(TargetMet())
+    if plan.expected_gain_below is not None:
+        rules.append(SmallGain(plan.expected_gain_below))
+    return tuple(rules)
 
 
 def recommendation_to_json(recommendation: Recommendation | None) -> dict[str, object]:
