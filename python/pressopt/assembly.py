@@ -18,9 +18,12 @@ from pressopt.campaign.lifecycle import CampaignPhase
 from pressopt.campaign.physics_prior import SurrogatePrior
 from pressopt.campaign.replay import CampaignState, TrialState, replay
 from pressopt.campaign.runner import Runner, StopRequest, Watcher, recommendation_to_json
-from pressopt.clock import Clock, FastClock, WallClock
+from pressopt.clock import AttendedClock, Clock, FastClock, WallClock
 from pressopt.errors import ExperimentError, JournalError
-from pressopt.instruments import connect_analyzer, connect_changer, connect_laminator, connect_meter, connect_press
+from pressopt.instruments import connect_changer, connect_laminator, connect_press
+from pressopt.instruments.link import line_of
+from pressopt.instruments.meter import ScpiResistanceMeter
+from pressopt.instruments.methodscript import MethodScriptAnalyzer
 from pressopt.materials import Catalogue
 from pressopt.optimizer import DesignSpace, Recommender
 from pressopt.optimizer.observation import Recommendation
@@ -35,6 +38,8 @@ from pressopt.surrogate import Prediction, Surrogate
 TWIN_WORLD = "twin-world.json"
 
 
+#: How often the press is looked at while something else is measured, s: each look keeps its heartbeat.
+ATTENTION_S = 2.0
 #: Roles that a device can play in a laboratory, as experiment files name them.
 ROLES = ("press", "laminator", "analyzer", "meter")
 
@@ -83,14 +88,17 @@ def _serve_twin(
 ) -> tuple[dict[str, str], Callable[[], None]]:
     """Start the virtual laboratory behind real wires; return where its devices answer and how to stop it."""
     from pressopt.twin.laboratory import VirtualBench
-    from pressopt.twin.server import TwinServer
+    from pressopt.twin.server import TwinServer, press_spec, roll_spec
 
+    press, laminator = profiles.get("press"), profiles.get("laminator")
     bench = VirtualBench(
         experiment.cell,
         seed=experiment.laboratory.seed,
         clock=clock,
+        press=press_spec(press) if press is not None else None,
+        roll=roll_spec(laminator) if laminator is not None else None,
         state_path=folder / TWIN_WORLD,
-        rolled="laminator" in profiles,
+        rolled=laminator is not None,
     )
     server = TwinServer(bench, profiles, clock)
     server.__enter__()
@@ -100,7 +108,10 @@ def _serve_twin(
 def _connect(
     laboratory: Laboratory, profiles: Mapping[str, DeviceProfile], urls: Mapping[str, str], *, automatic: bool
 ) -> Laboratory:
-    """Connect every device that the profiles name."""
+    """Connect every device that the profiles name.
+
+    Whoever measures does so on a clock that keeps the press's heartbeat: a sweep lasts minutes.
+    """
     clock = laboratory.clock
     if "press" in profiles:
         laboratory.press = connect_press(profiles["press"], clock, url=urls.get("press"))
@@ -108,10 +119,18 @@ def _connect(
         laboratory.laminator = connect_laminator(profiles["laminator"], clock, url=urls.get("laminator"))
     if automatic:
         laboratory.changer = connect_changer(laboratory.machine)
+        if laboratory.changer is None:
+            raise ExperimentError(
+                "[laboratory] loading is automatic, and the press's profile has no action 'load_cell': "
+                "say loading = 'person'"
+            )
+    attended = AttendedClock(clock, period_s=ATTENTION_S, attend=laboratory.machine.read)
     if "analyzer" in profiles:
-        laboratory.analyzer = connect_analyzer(profiles["analyzer"], clock, url=urls.get("analyzer"))
+        profile = profiles["analyzer"]
+        laboratory.analyzer = MethodScriptAnalyzer(line_of(profile.link, urls.get("analyzer")), attended, profile)
     if "meter" in profiles:
-        laboratory.meter = connect_meter(profiles["meter"], clock, url=urls.get("meter"))
+        profile = profiles["meter"]
+        laboratory.meter = ScpiResistanceMeter(line_of(profile.link, urls.get("meter")), attended, profile)
     return laboratory
 
 
@@ -120,7 +139,13 @@ def _connect(
 
 def surrogate_of(experiment: Experiment) -> Surrogate:
     """Return the physics of the experiment's cell, with the user's own materials where the file names them."""
-    return Surrogate(experiment.cell, Catalogue.load(experiment.materials_file))
+    laminator = experiment.laboratory.laminator
+    machine = load_profile(_beside(experiment, laminator.profile)).roll if laminator is not None else None
+    return Surrogate(
+        experiment.cell,
+        Catalogue.load(experiment.materials_file),
+        roll_radius_mm=machine.roll_radius_mm if machine is not None else None,
+    )
 
 
 def recommender_of(experiment: Experiment, space: DesignSpace | None = None) -> Recommender:
@@ -223,6 +248,7 @@ class Campaign:
             software=software(),
             changes=self._changes,
             confirm=confirm,
+            separator_ohm=SurrogatePrior(self.experiment, surrogate_of(self.experiment)).separator_ohm,
         )
         return runner.run()
 

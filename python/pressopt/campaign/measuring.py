@@ -12,10 +12,10 @@ from pressopt.campaign.journal import digest_of
 from pressopt.campaign.laboratory import Laboratory
 from pressopt.campaign.replay import TrialState
 from pressopt.errors import StageFailedError
-from pressopt.impedance import Analysis, analyse, spectrum_from_bytes, spectrum_to_bytes
+from pressopt.impedance import Analysis, analyse, judge, spectrum_from_bytes, spectrum_to_bytes
 from pressopt.impedance.ports import ResistanceReading
 from pressopt.impedance.resistance import resistance_from_bytes, resistance_to_bytes
-from pressopt.pressing import PressCapability
+from pressopt.optimizer.observation import Settings
 
 #: How often a measurement is repeated when its verdict asks for it, the first included.
 ATTEMPTS = 3
@@ -25,6 +25,11 @@ HOLD_TOLERANCE = 0.2
 FAILURES = {"shorted": "shorted", "open": "open"}
 #: Prefix of a deviation by which execution reports that the sample itself gave way.
 SAMPLE_FAILED = "sample_failed"
+
+
+#: Returns the least resistance, Ω, that the separator of a cell pressed by these settings can have: whatever reads
+#: far below is shorted.
+SeparatorResistance = Callable[[Settings], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +44,12 @@ class Taken:
 class Measuring:
     """Steps of measuring one trial; every step can be the first of a new process."""
 
-    def __init__(self, experiment: Experiment, laboratory: Laboratory) -> None:
+    def __init__(
+        self, experiment: Experiment, laboratory: Laboratory, separator_ohm: SeparatorResistance | None = None
+    ) -> None:
         self._experiment = experiment
         self._lab = laboratory
+        self._separator_ohm = separator_ohm
 
     def step(
         self, trial: TrialState, *, on_point: Callable[[int, int], None], blob: Callable[[str], bytes]
@@ -153,4 +161,4 @@ def _brief(analysis: Analysis) -> dict[str, Any]:
     return dict(analysis.brief)
 
 
-__all__ = ["ATTEMPTS", "Measuring", "Taken", "PressCapability"]
+__all__ = ["ATTEMPTS", "Measuring", "SeparatorResistance", "Taken"]

@@ -33,11 +33,24 @@ class SurrogatePrior:
         values = self._predict(settings).draws[quantity]
         return np.log(values) if QUANTITIES[quantity].log else values
 
+    def separator_ohm(self, settings: Settings) -> float:
+        """The least resistance, Ω, that the separator of a cell pressed so can have.
+
+        The 2.5 % quantile over the draws of whole cell minus interfaces; 0 where the surrogate knows no separator.
+        """
+        found = self._predict([settings]).draws
+        if "cell_resistance_ohm_cm2" not in found or "interfacial_resistance_ohm_cm2" not in found:
+            return 0.0
+        cell = self._experiment.cell
+        rest = found["cell_resistance_ohm_cm2"] - cell.interfaces * found["interfacial_resistance_ohm_cm2"]
+        return float(np.quantile(np.maximum(rest, 0.0), 0.025)) / cell.area_cm2
+
     def _predict(self, settings: Sequence[Settings]) -> Prediction:
         """Predict all quantities at once; the optimizer asks one after the other for the same settings."""
         key = tuple(tuple(one.items()) for one in settings)
         if self._last is None or self._last[0] != key:
-            table = ProtocolTable(**self._experiment.table(list(settings)))
+            columns = self._experiment.table(settings)
+            table = ProtocolTable.roll(**columns) if self._experiment.rolled else ProtocolTable.platen(**columns)
             found = self._surrogate.predict(table, draws=self._draws, seed=self._experiment.seed)
             self._last = (key, found)
         return self._last[1]

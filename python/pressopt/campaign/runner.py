@@ -15,7 +15,7 @@ from pressopt.campaign.experiment import Experiment
 from pressopt.campaign.journal import Journal, digest_of
 from pressopt.campaign.laboratory import Laboratory
 from pressopt.campaign.lifecycle import CampaignPhase, Phase, PressPhase
-from pressopt.campaign.measuring import Measuring
+from pressopt.campaign.measuring import Measuring, SeparatorResistance
 from pressopt.campaign.replay import CampaignState, TrialState, on_restart, replay
 from pressopt.clock import wall_pause_s
 from pressopt.errors import (
@@ -86,6 +86,7 @@ class Runner:
         software: Versions, written into the first event.
         changes: What was asked on the command line instead of the file's (``trials``, ``seed``).
         confirm: Asks a person at hand whether the cell of a trial is loaded; returns their name, or None: not yet.
+        separator_ohm: The least resistance that an unshorted cell can have, by its settings.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Runner:
         software: Mapping[str, str] | None = None,
         changes: Mapping[str, int] | None = None,
         confirm: Callable[[TrialState], str | None] | None = None,
+        separator_ohm: SeparatorResistance | None = None,
     ) -> None:
         self.experiment = experiment
         self.journal = journal
@@ -111,7 +113,7 @@ class Runner:
         self._changes = changes or {}
         self._confirm = confirm
         self.state = replay(journal.entries())
-        self._measuring = Measuring(experiment, laboratory)
+        self._measuring = Measuring(experiment, laboratory, separator_ohm)
         self._stopping = stopping_rules(experiment)
 
     # ------------------------------------------------------------------ the loop

@@ -174,6 +174,16 @@ def _gross(
     use: Mask = spectrum.good & ~absurd & (np.abs(spectrum.impedance_ohm) > 0)
     overloaded = int(((spectrum.flag == 1) | absurd).sum())
     if overloaded > 0.2 * n:
+        clipped = (spectrum.flag == 1) & ~absurd & np.isfinite(spectrum.impedance_ohm)
+        limit_ohm = _short_ohm(area_cm2, bulk_ohm)
+        # A range that is full shows too little current, so the true resistance is at most what was read.
+        most_ohm = float(np.median(np.abs(spectrum.impedance_ohm[clipped]))) if clipped.any() else math.inf
+        if clipped.sum() > 0.5 * n and most_ohm < limit_ohm:
+            text = (
+                f"the current range is full at {most_ohm:.3g} Ω or less, below the {limit_ohm:.3g} Ω that the separator "
+                "alone must have"
+            )
+            return _refused(spectrum, Kind.SHORTED, Cause.SHORT, text, use)
         text = f"{overloaded} of {n} points are overloaded: choose a larger current range or a smaller amplitude"
         return _refused(spectrum, Kind.OVERLOAD, Cause.OVERLOAD, text, use)
     frequency, z = spectrum.frequency_hz[use], spectrum.impedance_ohm[use]
@@ -194,6 +204,11 @@ def _gross(
     return use & ~negative
 
 
+def _short_ohm(area_cm2: float, bulk_ohm: float | None) -> float:
+    """Resistance below which no whole cell lies, Ω."""
+    return max(SHORT_OHM_CM2 / area_cm2, 0.5 * bulk_ohm if bulk_ohm is not None else 0.0)
+
+
 def _open_or_short(
     frequency: Real, z: Complex, area_cm2: float, bulk_ohm: float | None, open_ohm: float
 ) -> tuple[Kind, Cause, str] | None:
@@ -202,7 +217,7 @@ def _open_or_short(
     if low_ohm > open_ohm or float(np.median(np.abs(z))) > open_ohm:
         text = f"{low_ohm:.2g} Ω at low frequency: nothing conducts through (limit {open_ohm:.2g} Ω)"
         return Kind.OPEN, Cause.OPEN, text
-    limit = max(SHORT_OHM_CM2 / area_cm2, 0.5 * bulk_ohm if bulk_ohm is not None else 0.0)
+    limit = _short_ohm(area_cm2, bulk_ohm)
     real_ohm = float(np.median(z.real[slow]))
     # A small cell that is whole still shows an arc; through a short current flows almost in phase.
     lag = np.sort(-z.imag / np.abs(z))[-max(1, frequency.size // 10)]
