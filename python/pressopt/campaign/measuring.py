@@ -115,7 +115,10 @@ class Measuring:
 
     def _judge(self, data: bytes, trial: TrialState) -> e.Measured:
         cell = self._experiment.cell
-        analysis = analyse(spectrum_from_bytes(data), area_cm2=cell.area_cm2, interfaces=max(1, cell.interfaces))
+        spectrum = spectrum_from_bytes(data)
+        least_ohm = self._separator_ohm(trial.settings) if self._separator_ohm is not None else None
+        verdict = judge(spectrum, area_cm2=cell.area_cm2, bulk_ohm=least_ohm)
+        analysis = analyse(spectrum, area_cm2=cell.area_cm2, interfaces=max(1, cell.interfaces), verdict=verdict)
         return _measured(
             trial, analysis.outcomes, analysis.verdict.value, analysis.verdict.reasons, _brief(analysis)
         )
