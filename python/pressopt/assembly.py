@@ -290,7 +290,9 @@ class Campaign:
         """Write protocol, operator's sheet, table and pictures into the campaign's folder; return their paths."""
         from pressopt.export import write_all
 
-        return write_all(self.experiment, self._journal, self.folder, untouched=self.untouched())
+        return write_all(
+            self.experiment, self._journal, self.folder, untouched=self.untouched(), recommender=self.recommender
+        )
 
 
 class SilentWatcher:

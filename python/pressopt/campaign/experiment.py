@@ -262,6 +262,9 @@ class Experiment:
             for name in names:
                 fixed = plan.fixed.get(name)
                 table[name][:, index] = columns[plan.searched[name]] if fixed is None else fixed
+        if self.rolled:
+            # A model that looks between whole numbers means the nearest one, as `protocol` does.
+            table["passes"] = np.rint(table["passes"])
         held_mpa = self.measurement.pressure_mpa
         searched = f"{STACK}.pressure_mpa"
         table["measure_at_mpa"] = columns[searched] if held_mpa is None else np.full(count, held_mpa)

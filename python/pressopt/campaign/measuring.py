@@ -106,7 +106,7 @@ class Measuring:
             allowed_mpa = max(HOLD_TOLERANCE * trial.held_mpa, 3 * step_mpa)
             if abs(now_mpa - trial.held_mpa) > allowed_mpa:
                 raise StageFailedError(
-                    f"the cell was held at {trial.held_mpa:.3g} MPa to be measured and is now at {now_mpa:.3g} MPa "
+                    f"the cell was held at {trial.held_mpa:.3g} MPa to be measured, now at {now_mpa:.3g} MPa "
                     f"(allowed: ±{allowed_mpa:.2g} MPa): its contact may have changed"
                 )
         return now_mpa, reading.temperature_c

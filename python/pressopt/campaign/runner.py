@@ -201,8 +201,8 @@ class Runner:
         if not (asking or unsafe):
             return
         lines = [
-            f"trial {trial.number} is {trial.phase.value}: {trial.note}. Look at the press and the cell, then say what "
-            f"you found: `pressopt resolve {trial.number} discard`, `... measure` or `... done`"
+            f"trial {trial.number} is {trial.phase.value}: {trial.note}. Look at the press and the cell, then "
+            f"say what you found: `pressopt resolve {trial.number} discard`, `... measure` or `... done`"
             for trial in asking
         ]
         lines += [

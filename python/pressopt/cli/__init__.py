@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import rich_click as click
+from click.exceptions import Exit
 
 from pressopt import errors
 
@@ -55,15 +56,13 @@ Exit codes:
 class LazyGroup(click.RichGroup):
     """Imports the module of a command when it is called, not when the overview is printed."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click's signature
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        module, attribute, line = COMMANDS[cmd_name]
-        if ctx.resilient_parsing or ctx.invoked_subcommand is None and "--help" in ctx.args:
-            return click.RichCommand(cmd_name, short_help=line)
+        module, attribute, _ = COMMANDS[cmd_name]
         return getattr(importlib.import_module(module), attribute)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -92,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if argv is None else argv
     try:
         code = cli.main(args=arguments, standalone_mode=False)
-    except click.exceptions.Exit as leave:
+    except Exit as leave:
         code = leave.exit_code
     except click.Abort:
         print("aborted", file=sys.stderr)

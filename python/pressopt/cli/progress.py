@@ -1,4 +1,4 @@
-"""What a running campaign shows: a live table on a terminal, a line per trial in a pipe, JSON lines for machines."""
+"""What a running campaign shows: a live table on a terminal, a line per trial in a pipe, JSON for machines."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pressopt.campaign.lifecycle import Phase
 from pressopt.campaign.replay import CampaignState, TrialState
 from pressopt.cli import words
 from pressopt.clock import wall_monotonic_s
+from pressopt.export import wording
 from pressopt.pressing import QUANTITIES, LaminatorReading, PressReading
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class LineWatcher:
         if trial.phase in {Phase.FAULTED, Phase.UNCERTAIN, Phase.REJECTED}:
             text += f": {trial.note}"
         if best is not None:
-            text += f"  |  best reading {words.result(*best.outcomes[quantity])} (trial {best.number})"
+            text += f"  |  best reading {wording.with_sd(*best.outcomes[quantity])} (trial {best.number})"
         return text
 
     def on_reading(self, trial: TrialState, reading: PressReading | LaminatorReading) -> None:
@@ -145,9 +146,9 @@ class LiveWatcher:
     def on_reading(self, trial: TrialState, reading: PressReading | LaminatorReading) -> None:
         if isinstance(reading, PressReading):
             pressure = self._experiment.cell.die.pressure_mpa(reading.force_kn)
-            what = f"{words.number(pressure)} MPa on the sample"
+            what = f"{wording.number(pressure)} MPa on the sample"
         else:
-            what = f"{words.number(reading.line_force_n_mm)} N/mm, pass {reading.passes_done}"
+            what = f"{wording.number(reading.line_force_n_mm)} N/mm, pass {reading.passes_done}"
         self._now = f"{reading.state.value}: {what}, {reading.temperature_c:.1f} °C"
         self._draw()
 
@@ -204,7 +205,9 @@ class LiveWatcher:
             lines.append(Text(f"now: trial {running[0].number} ({running[0].reason}), {self._now}", style="cyan"))
         if best is not None:
             lines.append(
-                Text(f"best reading so far: {words.result(*best.outcomes[quantity])} {unit} (trial {best.number})")
+                Text(
+                    f"best reading so far: {wording.with_sd(*best.outcomes[quantity])} {unit} (trial {best.number})"
+                )
             )
         if self._waiting:
             lines.append(Text(self._waiting, style="bold yellow"))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
+from click.exceptions import Exit
 
 if TYPE_CHECKING:
     from pressopt.assembly import Campaign
@@ -109,12 +110,12 @@ def _go(campaign: Campaign, *, as_json: bool, quiet: bool) -> None:
             # stdout is data: 100 columns wherever it goes that is no terminal.
             Console(width=None if sys.stdout.isatty() else 100).print(text)
     if terminated:
-        raise click.exceptions.Exit(143)
+        raise Exit(143)
     if stop.requested and state.phase is not CampaignPhase.CLOSED:
         talk.print(f"stopped safely; go on with: pressopt resume {campaign.folder}", highlight=False)
-        raise click.exceptions.Exit(130)
+        raise Exit(130)
     if state.phase is CampaignPhase.CLOSED and campaign.target_missed(state):
-        raise click.exceptions.Exit(TARGET_MISSED)
+        raise Exit(TARGET_MISSED)
 
 
 @contextmanager

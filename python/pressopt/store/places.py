@@ -48,8 +48,8 @@ def find_campaign(where: Path | None = None) -> Path:
     """Return the folder of the campaign that a person means.
 
     Args:
-        where: Its folder, its journal, or its experiment file (the newest campaign of it); None: the campaign below
-            the working folder whose journal was written last.
+        where: Its folder, its journal, or its experiment file (the newest campaign of it); None: the campaign
+            below the working folder whose journal was written last.
 
     Raises:
         JournalMissing: There is none; the message says where it was looked for.
