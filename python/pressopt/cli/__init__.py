@@ -12,49 +12,39 @@ from click.exceptions import Exit
 
 from pressopt import errors
 
-#: Name of a command -> (module, attribute, line in the overview). Modules are imported when used: the overview
-#: must be there at once.
-COMMANDS: dict[str, tuple[str, str, str]] = {
-    "run": ("pressopt.cli.run", "run", "Run an experiment: press, measure, learn, recommend."),
-    "resume": ("pressopt.cli.run", "resume", "Go on with a campaign that was stopped or killed."),
-    "check": ("pressopt.cli.check", "check", "Check experiment files; all mistakes at once."),
-    "init": ("pressopt.cli.init", "init", "Write a commented experiment file from a few answers."),
-    "show": ("pressopt.cli.show", "show", "Show a campaign or one trial."),
-    "plot": ("pressopt.cli.plot", "plot", "Draw convergence, response surface and Nyquist pictures."),
-    "export": ("pressopt.cli.export", "export", "Write the protocol, the operator's sheet and tables."),
-    "eis": ("pressopt.cli.eis", "eis", "Judge and fit impedance spectra from files."),
-    "confirm": ("pressopt.cli.people", "confirm", "The cell of a trial lies under the press: go on."),
-    "reject": ("pressopt.cli.people", "reject", "Give a trial up before it is pressed."),
-    "resolve": ("pressopt.cli.people", "resolve", "Say what was found after an interruption or a fault."),
-    "clear": ("pressopt.cli.people", "clear", "Allow motion again after a press was made safe."),
-    "pause": ("pressopt.cli.people", "pause", "Propose nothing new; what runs goes on."),
-    "unpause": ("pressopt.cli.people", "unpause", "Open a paused campaign again."),
-    "close": ("pressopt.cli.people", "close", "End a campaign before its budget is spent."),
-    "verify": ("pressopt.cli.people", "verify", "Check that nobody changed a journal."),
-    "materials": ("pressopt.cli.materials", "materials", "Show the materials catalogue with its sources."),
-    "schema": ("pressopt.cli.schema", "schema", "Print the JSON Schema of experiment files."),
-    "twin": ("pressopt.cli.twin", "twin", "Serve the virtual laboratory to try a driver against."),
+#: Name of a command -> its module below this package; the command has the same name there. Modules are imported
+#: when a command is called, so that `pressopt run` does not wait for what `pressopt plot` needs.
+COMMANDS: dict[str, str] = {
+    "run": "run",
+    "resume": "run",
+    "check": "check",
+    "init": "init",
+    "show": "show",
+    "plot": "plot",
+    "export": "export",
+    "eis": "eis",
+    "confirm": "people",
+    "reject": "people",
+    "resolve": "people",
+    "clear": "people",
+    "pause": "people",
+    "unpause": "people",
+    "close": "people",
+    "verify": "people",
+    "materials": "materials",
+    "schema": "schema",
+    "twin": "twin",
 }
 
-PANELS = {
-    "Campaigns": ["run", "resume", "check", "init"],
-    "Results": ["show", "plot", "export", "eis"],
-    "People at the press": ["confirm", "reject", "resolve", "clear", "pause", "unpause", "close"],
-    "Reference": ["materials", "schema", "twin", "verify"],
-}
-
-EXIT_CODES = """\b
-Exit codes:
-    0  done                          5  an instrument failed; the press was made safe
-    1  unexpected error              6  the journal cannot be read or written
-    2  wrong input                   7  a person must look at press or cell
-    3  ended, target not met       130  stopped by Ctrl-C, safely
-    4  refused by limits           143  terminated, safely
-"""
+EXIT_CODES = (
+    "Exit codes: 0 done · 1 unexpected error · 2 wrong input · 3 ended, target not met · 4 refused by limits or "
+    "interlock · 5 an instrument failed, the press was made safe · 6 the journal cannot be read or written · "
+    "7 a person must look at press or cell · 130 stopped by Ctrl-C, safely · 143 terminated, safely"
+)
 
 
 class LazyGroup(click.RichGroup):
-    """Imports the module of a command when it is called, not when the overview is printed."""
+    """Imports the module of a command when the command is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -62,14 +52,7 @@ class LazyGroup(click.RichGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        module, attribute, _ = COMMANDS[cmd_name]
-        return getattr(importlib.import_module(module), attribute)
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Print the overview from the table above, without importing anything."""
-        for title, names in PANELS.items():
-            with formatter.section(title):
-                formatter.write_dl([(name, COMMANDS[name][2]) for name in names])
+        return getattr(importlib.import_module(f"pressopt.cli.{COMMANDS[cmd_name]}"), cmd_name)
 
 
 def exit_code(error: errors.PressoptError) -> int:
@@ -130,6 +113,12 @@ def _tell(error: errors.PressoptError, code: int, *, as_json: bool) -> None:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EXIT_CODES,
 )
+@click.command_panel("Campaigns", commands=["run", "resume", "check", "init"])
+@click.command_panel("Results", commands=["show", "plot", "export", "eis"])
+@click.command_panel(
+    "People at the press", commands=["confirm", "reject", "resolve", "clear", "pause", "unpause", "close"]
+)
+@click.command_panel("Reference", commands=["materials", "schema", "twin", "verify"])
 @click.version_option(package_name="pressopt", message="pressopt %(version)s")
 def cli() -> None:
     """Find, in as few cells as possible, how to press a solid-state-battery interface, and run the press.

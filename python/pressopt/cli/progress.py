@@ -204,11 +204,8 @@ class LiveWatcher:
         if running and self._now:
             lines.append(Text(f"now: trial {running[0].number} ({running[0].reason}), {self._now}", style="cyan"))
         if best is not None:
-            lines.append(
-                Text(
-                    f"best reading so far: {wording.with_sd(*best.outcomes[quantity])} {unit} (trial {best.number})"
-                )
-            )
+            value = wording.with_sd(*best.outcomes[quantity])
+            lines.append(Text(f"best reading so far: {value} {unit} (trial {best.number})"))
         if self._waiting:
             lines.append(Text(self._waiting, style="bold yellow"))
         return Group(*lines)
