@@ -17,6 +17,7 @@ from pressopt._core import GaussianProcess, SuccessClassifier, log_normal_cdf
 from pressopt.optimizer.goals import Objective, OutcomeConstraint, from_model, measurement_to_model
 from pressopt.optimizer.observation import Interval, Settings
 from pressopt.optimizer.question import Prior, Question, achieved
+from pressopt.optimizer.space import key_of
 
 Array = NDArray[np.float64]
 
@@ -65,7 +66,7 @@ class Mixture:
         reach = 10.0 * np.sqrt(self.variances)
         low, high = (self.means - reach).min(axis=1), (self.means + reach).max(axis=1)
         weights = np.exp(self.log_weights)
-        for _ in range(60):
+        for _ in range(45):
             middle = 0.5 * (low + high)
             z = (middle[:, None] - self.means) / np.sqrt(self.variances)
             below = np.exp(log_normal_cdf(z.ravel())).reshape(z.shape) @ weights < probability
@@ -250,7 +251,9 @@ def believe(question: Question, *, physics: bool) -> Beliefs | None:
             measured[goal.quantity] if goal.source == "measured" else _foresee(question, goal.quantity, weights)
         )
         found.append(_with_sign(question, belief, sign, places, points, physics=physics))
-    settings = tuple(question.space.round(observation.settings) for observation in told)
+    names = question.space.names
+    keys = [key_of(question.space, observation.settings) for observation in told]
+    settings = tuple(dict(zip(names, key, strict=True)) for key in keys)
     count = len(question.objectives)
     return Beliefs(
         question=question,

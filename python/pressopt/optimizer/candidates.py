@@ -82,5 +82,7 @@ def climb(
 
 
 def as_settings(question: Question, points: Array) -> list[Settings]:
-    """Settings at points of the unit cube, not yet on the steps of the press."""
+    """Settings at points of the unit cube, not yet on steps; none when no physics asks for them."""
+    if question.prior is None:
+        return []
     return [question.space.from_unit(point) for point in points]

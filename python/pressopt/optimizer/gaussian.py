@@ -14,6 +14,7 @@ from pressopt.optimizer.beliefs import Belief, Beliefs, believe
 from pressopt.optimizer.candidates import as_settings, climb, spread
 from pressopt.optimizer.observation import Proposal, Settings, Value
 from pressopt.optimizer.question import Question
+from pressopt.optimizer.relation import TOLERANCE
 from pressopt.optimizer.space import key_of
 from pressopt.optimizer.strategies import admissible_sample, register_strategy, sobol
 
@@ -240,11 +241,15 @@ def _worth_repeating(beliefs: Beliefs, fresh: Settings) -> Settings | None:
     question, belief = beliefs.question, beliefs.objectives[0]
     space = question.space
     unique = {key_of(space, one): one for one, valid in zip(beliefs.settings, beliefs.valid, strict=True) if valid}
-    visited = [one for one in unique.values() if space.contains(one)]
-    if len(visited) < 2 or belief.noise <= 0.0:
+    if len(unique) < 2 or belief.noise <= 0.0:
+        return None
+    places = np.array([space.to_unit(one) for one in unique.values()])
+    inside = (np.abs(places - 0.5) <= 0.5 + TOLERANCE).all(axis=1) & space.allowed(places)
+    visited = [one for one, kept in zip(unique.values(), inside, strict=True) if kept]
+    if len(visited) < 2:
         return None
     settings = [*visited, fresh]
-    points = np.array([space.to_unit(one) for one in settings])
+    points = np.vstack([places[inside], space.to_unit(fresh)])
     good = _good_enough(beliefs, points, settings)
     mixture = belief.at(points, settings)
     mean, variance = mixture.mean, mixture.variance

@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 
 #: Points tried before relations are said to leave no room; a fraction of 1e-3 of the box is found for certain.
 _TRIES = 1 << 15
+#: Settings whose rounding is remembered, because each ask meets the whole history again.
+_KEYS = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,7 @@ class DesignSpace:
         if wrong:
             raise InputError(wrong)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the variables, in order."""
         return tuple(variable.name for variable in self.variables)
@@ -191,7 +193,7 @@ class DesignSpace:
             start = stop
         return tuple(found)
 
-    @property
+    @cached_property
     def dimension(self) -> int:
         """Number of columns of the unit cube."""
         last: int = self.columns[-1].stop
@@ -203,6 +205,10 @@ class DesignSpace:
         Raises:
             InputError: A setting is missing, unknown, not finite, or no known choice; all of them at once.
         """
+        given = tuple(settings.values())
+        known = self.known_points.get(given) if tuple(settings) == self.names else None
+        if known is not None:
+            return known
         point = np.zeros(self.dimension)
         wrong = [
             Violation(name, f"is not varied here: use {list(self.names)}")
@@ -225,6 +231,11 @@ class DesignSpace:
                 wrong.append(Violation(variable.name, f"{value!r} is no finite number: give one"))
         if wrong:
             raise InputError(wrong)
+        point.setflags(write=False)
+        if tuple(settings) == self.names:
+            if len(self.known_points) >= _KEYS:
+                self.known_points.clear()
+            self.known_points[given] = point
         return point
 
     def from_unit(self, point: Array) -> dict[str, Value]:
@@ -352,6 +363,16 @@ class DesignSpace:
         return points
 
     @cached_property
+    def known_keys(self) -> dict[tuple[Value, ...], tuple[Value, ...]]:
+        """Roundings that were looked up before; a pure function's memory, not state."""
+        return {}
+
+    @cached_property
+    def known_points(self) -> dict[tuple[Value, ...], Array]:
+        """Places in the cube that were looked up before."""
+        return {}
+
+    @cached_property
     def free(self) -> tuple[bool, ...]:
         """Per column: whether it belongs to a real number, so that a gradient means something."""
         return tuple(
@@ -464,5 +485,13 @@ def even_places(dimension: int, log2_count: int) -> Array:
 
 def key_of(space: DesignSpace, settings: Mapping[str, Value]) -> tuple[Value, ...]:
     """What makes two settings the same: their settable values, in order."""
-    rounded = space.round(settings)
-    return tuple(rounded[name] for name in space.names)
+    given = tuple(settings[name] for name in space.names)
+    known = space.known_keys
+    key = known.get(given)
+    if key is None:
+        rounded = space.round(settings)
+        key = tuple(rounded[name] for name in space.names)
+        if len(known) >= _KEYS:
+            known.clear()
+        known[given] = key
+    return key

@@ -68,10 +68,43 @@ impl Acquisition<'_> {
         if let Some(g) = gradient.as_deref_mut() {
             g.fill(0.0);
         }
-        let mut moments = Vec::with_capacity(self.objectives.len());
-        for model in &self.objectives {
-            moments.push(Moments::at(model, point, gradient.is_some()));
-        }
+        let wanted = gradient.is_some();
+        let moments: Vec<Moments> = self
+            .models()
+            .map(|model| Moments::at(model, point, wanted))
+            .collect();
+        self.combine(point, &moments, gradient)
+    }
+
+    /// Values at many points (row-major), on this core.
+    #[must_use]
+    pub fn values(&self, points: &[f64], d: usize) -> Vec<f64> {
+        let columns: Vec<(Vec<f64>, Vec<f64>)> = self
+            .models()
+            .map(|model| model.predict_many(points))
+            .collect();
+        points
+            .chunks_exact(d)
+            .enumerate()
+            .map(|(row, point)| {
+                let moments: Vec<Moments> = columns
+                    .iter()
+                    .map(|(means, variances)| Moments::plain(means[row], variances[row].sqrt()))
+                    .collect();
+                self.combine(point, &moments, None)
+            })
+            .collect()
+    }
+
+    /// Models of the objectives, then those of the constraints.
+    fn models(&self) -> impl Iterator<Item = &Gp> {
+        self.objectives
+            .iter()
+            .copied()
+            .chain(self.constraints.iter().map(|constraint| constraint.model))
+    }
+
+    fn combine(&self, point: &[f64], moments: &[Moments], mut gradient: Option<&mut [f64]>) -> f64 {
         let mut value = match &self.goal {
             Goal::Improvement { best } => {
                 let m = &moments[0];
@@ -98,8 +131,11 @@ impl Acquisition<'_> {
             } => Some(log_probabilities.get(index).copied().unwrap_or(0.0)),
             _ => None,
         };
-        for (index, constraint) in self.constraints.iter().enumerate() {
-            let m = Moments::at(constraint.model, point, gradient.is_some());
+        let outcomes = self
+            .constraints
+            .iter()
+            .zip(&moments[self.objectives.len()..]);
+        for (index, (constraint, m)) in outcomes.enumerate() {
             let (log_probability, by_mean, by_sd) =
                 log_between(m.mean, m.sd, constraint.low, constraint.high);
             let weight = weight_of(log_probability, asked(index));
@@ -152,9 +188,13 @@ impl Moments {
             };
         }
         let (mean, variance) = model.predict(point);
+        Self::plain(mean, variance.sqrt())
+    }
+
+    fn plain(mean: f64, sd: f64) -> Self {
         Self {
             mean,
-            sd: variance.sqrt(),
+            sd,
             mean_gradient: Vec::new(),
             sd_gradient: Vec::new(),
         }

@@ -84,12 +84,7 @@ impl Search {
         let values: Vec<f64> = self
             .candidates
             .par_chunks(CHUNK * d)
-            .flat_map_iter(|block| {
-                block
-                    .chunks_exact(d)
-                    .map(|point| acquisition.value(point, None))
-                    .collect::<Vec<f64>>()
-            })
+            .flat_map_iter(|block| acquisition.values(block, d))
             .collect();
         let mut order: Vec<usize> = (0..values.len()).filter(|&i| !values[i].is_nan()).collect();
         order.sort_by(|&a, &b| values[b].total_cmp(&values[a]).then(a.cmp(&b)));

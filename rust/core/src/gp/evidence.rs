@@ -11,7 +11,7 @@ const SIGNAL: (f64, f64) = (1e-4, 1e3);
 const NOISE: (f64, f64) = (1e-8, 1e2);
 
 /// Above so many points the starts are sifted on a part of them, evenly taken.
-const SIFT: usize = 40;
+const SIFT: usize = 32;
 /// Above so many points even the polish sees a part only: the parameters are known well enough by then.
 const POLISH: usize = 160;
 
@@ -201,9 +201,9 @@ pub(super) fn maximize(training: &Training, priors: &Priors) -> Parameters {
     ];
     let sifting = some(SIFT);
     let coarse = Stop {
-        iterations: 40,
-        gradient: 1e-3,
-        decrease: 1e-5,
+        iterations: 30,
+        gradient: 1e-2,
+        decrease: 3e-4,
     };
     let mut best = (f64::INFINITY, starts[0].clone());
     for start in starts {
@@ -214,14 +214,16 @@ pub(super) fn maximize(training: &Training, priors: &Priors) -> Parameters {
         }
     }
     let mut theta = best.1;
-    if n > SIFT {
-        let polish = Stop {
-            iterations: 12,
+    let (iterations, decrease) = if n > SIFT { (12, 1e-4) } else { (60, 1e-7) };
+    climb(
+        &some(POLISH),
+        &mut theta,
+        Stop {
+            iterations,
             gradient: 1e-2,
-            decrease: 1e-4,
-        };
-        climb(&some(POLISH), &mut theta, polish);
-    }
+            decrease,
+        },
+    );
     Parameters {
         length_scales: theta[..d].iter().map(|t| t.exp()).collect(),
         signal_variance: theta[d].exp(),

@@ -431,30 +431,60 @@ impl Gp {
     }
 
     /// Corrections of each member (row-major, points × m) and variances at many points, on all cores.
-    ///
-    /// # Panics
-    /// Never: a length that is no multiple of the dimension drops the rest.
     #[must_use]
     pub fn predict_members(&self, points: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let m = self.alphas.len();
         let blocks: Vec<(Vec<f64>, Vec<f64>)> = points
             .par_chunks(CHUNK * self.d)
             .map(|block| {
-                let mut cross = vec![0.0; self.observations()];
-                let mut means = Vec::with_capacity(block.len() / self.d * m);
-                let mut variances = Vec::with_capacity(block.len() / self.d);
-                for point in block.chunks_exact(self.d) {
-                    self.kernel.cross(point, &self.x, &mut cross);
-                    means.extend(self.alphas.iter().map(|alpha| dot(alpha, &cross)));
-                    variances.push(self.variance(&mut cross));
-                }
-                (means, variances)
+                self.block(
+                    block,
+                    &self.alphas.iter().map(Vec::as_slice).collect::<Vec<_>>(),
+                )
             })
             .collect();
         let (mut means, mut variances) = (Vec::new(), Vec::new());
         for (block_means, block_variances) in blocks {
             means.extend(block_means);
             variances.extend(block_variances);
+        }
+        (means, variances)
+    }
+
+    /// Mean correction of the weighted ensemble and variance at many points, on this core.
+    #[must_use]
+    pub fn predict_many(&self, points: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let mut weights = vec![0.0; self.observations()];
+        for (share, alpha) in self.shares.iter().zip(&self.alphas) {
+            triangle::add_scaled(&mut weights, *share, alpha);
+        }
+        self.block(points, &[&weights])
+    }
+
+    /// Products with each of `weights` and variances, eight points side by side.
+    fn block(&self, points: &[f64], weights: &[&[f64]]) -> (Vec<f64>, Vec<f64>) {
+        const LANES: usize = triangle::LANES;
+        let n = self.observations();
+        let mut cross = vec![0.0; n];
+        let mut lanes = vec![0.0; n * LANES];
+        let count = points.len() / self.d;
+        let mut means = Vec::with_capacity(count * weights.len());
+        let mut variances = Vec::with_capacity(count);
+        let prior = self.kernel.at_zero();
+        for group in points.chunks(LANES * self.d) {
+            for (lane, point) in group.chunks_exact(self.d).enumerate() {
+                self.kernel.cross(point, &self.x, &mut cross);
+                means.extend(weights.iter().map(|weight| dot(weight, &cross)));
+                for (value, place) in cross.iter().zip(lanes.chunks_exact_mut(LANES)) {
+                    place[lane] = *value;
+                }
+            }
+            // Lanes that the last group leaves over hold old numbers; nobody reads their norms.
+            let norms = self.factor.squared_norms(&mut lanes);
+            variances.extend(
+                norms[..group.len() / self.d]
+                    .iter()
+                    .map(|norm| (prior - norm).max(1e-14 * prior)),
+            );
         }
         (means, variances)
     }

@@ -3,7 +3,7 @@
 //! Every inner loop is a dot product or a scaled sum of contiguous slices with a fixed order of additions: the same
 //! input gives the same bits on every machine and with every number of threads.
 
-/// Dot product with eight running sums, which the compiler keeps in vector registers.
+/// Dot product with eight running sums, which the compiler keeps in vector registers; a rest of four, then of ones.
 #[inline]
 #[must_use]
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -11,11 +11,17 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let (a, b) = (&a[..length], &b[..length]);
     let mut sums = [0.0_f64; 8];
     let (chunks_a, chunks_b) = (a.chunks_exact(8), b.chunks_exact(8));
-    let (rest_a, rest_b) = (chunks_a.remainder(), chunks_b.remainder());
+    let (mut rest_a, mut rest_b) = (chunks_a.remainder(), chunks_b.remainder());
     for (p, q) in chunks_a.zip(chunks_b) {
         for k in 0..8 {
             sums[k] += p[k] * q[k];
         }
+    }
+    if rest_a.len() >= 4 {
+        for k in 0..4 {
+            sums[k] += rest_a[k] * rest_b[k];
+        }
+        (rest_a, rest_b) = (&rest_a[4..], &rest_b[4..]);
     }
     let mut rest = 0.0;
     for (p, q) in rest_a.iter().zip(rest_b) {
@@ -23,6 +29,9 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     }
     ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7])) + rest
 }
+
+/// How many right-hand sides are solved side by side.
+pub(crate) const LANES: usize = 8;
 
 /// `target += factor * source`.
 #[inline]
@@ -87,6 +96,28 @@ impl Triangle {
             let current = self.row(i);
             b[i] = (b[i] - dot(&current[..i], &b[..i])) / current[i];
         }
+    }
+
+    /// `|L⁻¹ b|²` of eight right-hand sides side by side (`b[i * 8 + lane]`); `b` is overwritten.
+    pub(crate) fn squared_norms(&self, b: &mut [f64]) -> [f64; LANES] {
+        let mut norms = [0.0; LANES];
+        for i in 0..self.size {
+            let current = self.row(i);
+            let (done, rest) = b.split_at_mut(i * LANES);
+            let mut sums = [0.0; LANES];
+            for (factor, lanes) in current[..i].iter().zip(done.chunks_exact(LANES)) {
+                for lane in 0..LANES {
+                    sums[lane] += factor * lanes[lane];
+                }
+            }
+            let pivot = 1.0 / current[i];
+            for lane in 0..LANES {
+                let value = (rest[lane] - sums[lane]) * pivot;
+                rest[lane] = value;
+                norms[lane] += value * value;
+            }
+        }
+        norms
     }
 
     /// `L⁻ᵀ b` in place.
