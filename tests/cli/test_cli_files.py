@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -183,14 +182,20 @@ def test_an_unknown_material_is_refused_with_the_nearest(capsys: pytest.CaptureF
 
 
 def test_a_material_of_the_users_own_can_be_pressed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A materials file beside the experiment makes its materials known to both."""
+    """A materials file beside the experiment makes its materials known; without data the physics steps back."""
     mine = tmp_path / "mine.toml"
     mine.write_text('[materials.MyGlass]\nkind = "electrolyte"\n', encoding="utf-8")
     path = tmp_path / "experiment.toml"
     text = GOOD.read_text("utf-8").replace('material = "Li6PS5Cl"', 'material = "MyGlass"')
-    path.write_text(text + '\n[materials]\nfile = "mine.toml"\n', encoding="utf-8")
-    assert tomllib.loads(path.read_text("utf-8"))["materials"] == {"file": "mine.toml"}
+    text += '\n[materials]\nfile = "mine.toml"\n'
+    path.write_text(text, encoding="utf-8")
     assert call(capsys, "materials", "MyGlass", "--file", mine)[0] == 0
+    code, out, _ = call(capsys, "check", path)
+    assert code == 2
+    assert 'strategy "physics-gp" needs data that the catalogue lacks of MyGlass: ' in out
+    assert "ionic_conductivity_ms_cm" in out
+    constraint = text[text.index("[[constraints]]") : text.index("[measurement]")]
+    path.write_text(text.replace(constraint, "").replace('name = "physics-gp"', 'name = "gp"'), encoding="utf-8")
     code, out, _ = call(capsys, "check", path)
     assert code == 0, out
     assert load_experiment(path).materials_file == mine

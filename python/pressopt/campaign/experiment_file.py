@@ -145,7 +145,7 @@ class _Builder:
         assert draft.laboratory is not None
         about, budget, strategy = values["experiment"], values["budget"], values["strategy"]
         materials = values.get("materials")
-        return Experiment(
+        experiment = Experiment(
             name=self._path.stem,
             title=about["title"],
             goal=about["goal"],
@@ -171,6 +171,8 @@ class _Builder:
             limits=draft.limits,
             materials_file=None if materials is None else self._path.parent / materials["file"],
         )
+        reach.check_physics(draft, experiment)
+        return experiment
 
     # ------------------------------------------------------------------ cell
 

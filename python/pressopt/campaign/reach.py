@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
-from pressopt.campaign.experiment import Device, LaboratoryPlan
+from pressopt.campaign.experiment import Device, Experiment, LaboratoryPlan
 from pressopt.campaign.sense import Draft
 from pressopt.campaign.toml_lines import Path
-from pressopt.errors import MaterialError, ProfileError
+from pressopt.errors import InputError, MaterialError, ProfileError
 from pressopt.materials import Catalogue, MaterialKind
 from pressopt.pressing import Role
 from pressopt.profiles import DeviceProfile, load_profile
+from pressopt.surrogate import Surrogate
 from pressopt.units import format_quantity
 
 #: What a profile must describe to stand under each key of ``[laboratory]``.
@@ -72,6 +73,7 @@ def _materials(draft: Draft) -> None:
             where = f"{violation.where}: " if violation.where else ""
             draft.report.add(("materials", "file"), f'"{given}": {where}{violation.message}')
         return
+    draft.catalogue = catalogue
     melting: dict[str, float] = {}
     for path, layer in draft.layers:
         try:
@@ -98,6 +100,45 @@ def _materials(draft: Draft) -> None:
             draft.places["limits.temperature"],
             f"{limit_c:g} °C is not allowed: {name} melts at {melts_c:g} °C, stay below",
         )
+
+
+def check_physics(draft: Draft, experiment: Experiment) -> None:
+    """Where trials or goals rest on the physics, it has to know this cell and to predict what is asked."""
+    predicted = [(path, goal.quantity) for path, goal in draft.objectives if goal.source == "predicted"]
+    predicted += [(path, bound.quantity) for path, bound in draft.constraints if bound.source == "predicted"]
+    asked_by = "a predicted quantity" if predicted else ""
+    if experiment.strategy.risk is not None:
+        asked_by = "strategy.risk"
+    if experiment.strategy.name == "physics-gp":
+        asked_by = 'strategy "physics-gp"'
+    if not asked_by:
+        return
+    ends = ({v.name: v.low for v in draft.variables}, {v.name: v.high for v in draft.variables})
+    try:
+        surrogate = Surrogate(experiment.cell, draft.catalogue)
+        known = surrogate.predict([experiment.protocol(end) for end in ends]).nominal
+    except MaterialError as refused:
+        lacking: dict[str, list[str]] = {}
+        for violation in refused.violations:
+            thing, _, name = violation.where.rpartition(".")
+            lacking.setdefault(thing, []).append(name)
+        for thing, names in lacking.items():
+            draft.report.add(
+                ("cell", "layers"),
+                f"{asked_by} needs data that the catalogue lacks of {thing}: {', '.join(names)}. Add them in a "
+                'file of your own ([materials] file = "..."), or do without the physics (strategy "gp")',
+            )
+        return
+    except InputError as refused:
+        for violation in refused.violations:
+            where = f"{violation.where}: " if violation.where else ""
+            draft.report.add(("cell", "layers"), f"{where}{violation.message} (asked by {asked_by})")
+        return
+    for path, quantity in predicted:
+        if quantity not in known:
+            draft.report.add(
+                (*path, "quantity"), f"the physics does not predict {quantity} for this cell: leave it out"
+            )
 
 
 def _devices(plan: LaboratoryPlan) -> Iterator[tuple[str, Device]]:

@@ -13,6 +13,7 @@ from pressopt.campaign.reading import BAD, Report, near_word
 from pressopt.campaign.schema import BUILT_IN_STRATEGIES
 from pressopt.campaign.toml_lines import Path
 from pressopt.errors import InputError
+from pressopt.materials import Catalogue
 from pressopt.optimizer import Objective, OutcomeConstraint, Relation, Variable, strategies
 from pressopt.pressing import QUANTITIES, Cell, Die, Layer, Limits, MeasuredBy, Role
 from pressopt.units import format_quantity
@@ -40,6 +41,7 @@ class Draft:
         measurement, limits, laboratory: As read.
         objectives, constraints: With their places.
         devices_needed: Which devices this experiment needs.
+        catalogue: The materials, those of the user among them.
     """
 
     report: Report
@@ -58,6 +60,7 @@ class Draft:
     objectives: list[tuple[Path, Objective]] = field(default_factory=list)
     constraints: list[tuple[Path, OutcomeConstraint]] = field(default_factory=list)
     devices_needed: tuple[str, ...] = ()
+    catalogue: Catalogue | None = None
 
     @property
     def rolled(self) -> bool:
