@@ -228,6 +228,19 @@ def test_ctrl_c_makes_safe(bench: Bench) -> None:
     assert bench.press.read().state in (PressState.RELEASE, PressState.IDLE)
 
 
+def test_ctrl_c_is_not_hidden_by_a_press_that_cannot_be_made_safe(bench: Bench) -> None:
+    """The interrupt leaves with a note that calls for the emergency stop."""
+
+    def interrupt(reading: PressReading) -> None:
+        if reading.state is PressState.HOLD:
+            bench.server.banks["press"].faults.ignored.add("stop")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as told:
+        bench.run(one_stage(), on_reading=interrupt)
+    assert "use the emergency stop" in told.value.__notes__[0]
+
+
 def test_a_stage_may_be_held_and_cooled_when_it_is_broken_off(bench: Bench) -> None:
     """on_abort = hold_and_cool keeps the force and takes the heat away."""
     seen: list[PressReading] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar, cast
@@ -57,13 +58,14 @@ class RegisterDevice:
         wanted = profile.link
         self.link = Link(line, retries=wanted.retries, silence_s=wanted.silence_s)
         framing: Framing = "tcp" if wanted.engine == "modbus-tcp" else "rtu"
-        on_pty = "/dev/pts/" in line.name or "://" in line.name
+        place = os.path.realpath(line.name.split(" ")[0])
+        no_bit_times = place.startswith("/dev/pts/") or "://" in line.name
         self._modbus = ModbusLink(
             self.link,
             framing=framing,
             unit=wanted.unit,
             timeout_s=wanted.timeout_s,
-            frame_gap_s=frame_gap_s(wanted.baud, pseudo_terminal=on_pty),
+            frame_gap_s=frame_gap_s(wanted.baud, pseudo_terminal=no_bit_times),
         )
         self._plans: dict[frozenset[str], tuple[Block, ...]] = {}
         self._known = False  # who answers has been checked since the line was opened

@@ -250,7 +250,7 @@ def _check_span(address: int, count: int, most: int) -> None:
 def frame_gap_s(baud: int, *, pseudo_terminal: bool) -> float:
     """Silence between two RTU frames: 3.5 characters of 11 bits, 1.75 ms above 19200 baud (V1.02, 2.5.1.1).
 
-    A pseudo-terminal has no bit times, and needs none.
+    A pseudo-terminal has no bit times, and a serial device server on the network keeps its own.
     """
     if pseudo_terminal:
         return 0.0

@@ -22,7 +22,7 @@ from pressopt.pressing.press import Press, PressReading, PressState
 from pressopt.pressing.protocol import Die, PressingProtocol, SafeState, Stage
 from pressopt.pressing.record import PressRecord, Real, StageRecord
 from pressopt.pressing.rolling import execute_rolling
-from pressopt.pressing.watch import Poll, Tolerance, Watch
+from pressopt.pressing.watch import Poll, Tolerance, Watch, made_safe
 
 __all__ = [
     "Poll",
@@ -90,8 +90,8 @@ def execute(
     except PressoptError as error:
         where = f"stage '{stage.name}'" if stage is not None else "on the way to the measurement"
         raise _broken_off(watch, stage, where, error) from error
-    except BaseException:  # a person's Ctrl-C, or a mistake of ours: the press must not stay as it is
-        press.make_safe()
+    except BaseException as leaving:  # a person's Ctrl-C, or a mistake of ours: the press must not stay as it is
+        made_safe(press.make_safe, leaving)
         raise
     return watch.record()
 

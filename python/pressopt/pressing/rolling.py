@@ -16,7 +16,7 @@ from pressopt.pressing.limits import Limits
 from pressopt.pressing.press import Laminator, LaminatorReading, PressState
 from pressopt.pressing.protocol import Die, PressingProtocol, RollStage
 from pressopt.pressing.record import PressRecord, StageRecord
-from pressopt.pressing.watch import Poll, Tolerance
+from pressopt.pressing.watch import Poll, Tolerance, made_safe
 
 _AT_TEMPERATURE_C = 1.0  # as for platens (assumed)
 _NEARER_C = 0.2
@@ -141,8 +141,8 @@ def execute_rolling(
             words += f"; making it safe failed too ({unsafe}): use the emergency stop"
         watch.deviations.append(words)
         raise StageFailedError(words, watch.record()) from error
-    except BaseException:  # a person's Ctrl-C, or a mistake of ours: the rolls must not go on
-        laminator.make_safe()
+    except BaseException as leaving:  # a person's Ctrl-C, or a mistake of ours: the rolls must not go on
+        made_safe(laminator.make_safe, leaving)
         raise
     return watch.record()
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pressopt.clock import Clock, FastClock
-from pressopt.errors import StageFailedError
+from pressopt.errors import InstrumentError, StageFailedError
 from pressopt.pressing.press import Press, PressReading, PressState
 from pressopt.pressing.protocol import Die
 from pressopt.pressing.record import PressRecord, StageRecord
@@ -20,7 +20,8 @@ class Tolerance:
     """How far a stage may stray before it is broken off. All figures are assumed: sensible, not measured.
 
     Attributes:
-        pressure_rel: Band around the set point during the dwell, relative; at least the press's lowest force.
+        pressure_rel: Band around the set point during the dwell, relative; at least a
+            quarter of the lowest force that the press holds.
         temperature_c: Band around the set temperature during the dwell, °C.
         overshoot_rel: How far a reading of the dwell may lie above the set point; beyond it the press runs away.
         over_limit_rel: How far a reading may lie above the force limit (overshoot of a set point at the limit).
@@ -132,7 +133,7 @@ class Watch:
 
     def band_kn(self, force_kn: float) -> float:
         """Half width of the band around a force set point, kN."""
-        return max(self.tolerance.pressure_rel * force_kn, self.press.capability.min_kn)
+        return max(self.tolerance.pressure_rel * force_kn, self.press.capability.min_kn / 4)
 
     def _judge(self, reading: PressReading) -> None:
         name = self.press.capability.name
@@ -160,3 +161,11 @@ class Watch:
                 f"the force set point is {reading.setpoint_kn:.3f} kN, {self.asked_kn:.3f} kN were asked: "
                 f"somebody changed it at the panel of '{name}'"
             )
+
+
+def made_safe(make_safe: Callable[[], None], leaving: BaseException) -> None:
+    """Make safe while ``leaving`` is on its way up; what fails in it is noted there and does not hide it."""
+    try:
+        make_safe()
+    except InstrumentError as unsafe:
+        leaving.add_note(f"making the machine safe failed too ({unsafe}): use the emergency stop")
