@@ -13,8 +13,8 @@ from pressopt.pressing import Cell, Die, Layer, Role
 from pressopt.surrogate import ProtocolTable, Surrogate
 
 PROTOCOLS, STAGES, REPEATS = 100_000, 3, 5
-#: exp, ln and powers with real exponents per stage and per outcome of a metal | electrolyte cell, counted in the code.
-PER_STAGE, PER_OUTCOME = 13, 21
+#: exp, ln and real powers per stage and per outcome of a metal | electrolyte cell, counted in the code.
+PER_STAGE, PER_OUTCOME = 12, 30
 
 
 def cell() -> Cell:

@@ -98,9 +98,11 @@ class Reference:
         kappa *= (p["start_density"] / p["conductivity_density"]) ** p["density_exponent"]
 
         def constriction(share: float, half_spacing_cm: float) -> float:
-            return math.pi * half_spacing_cm / (4 * kappa) * (1 - math.sqrt(share)) ** 1.5 / math.sqrt(share)
+            return float(
+                math.pi * half_spacing_cm / (4 * kappa) * (1 - math.sqrt(share)) ** 1.5 / math.sqrt(share)
+            )
 
-        return (
+        return float(
             transfer / (wave * rough)
             + constriction(wave, p["wave_spacing_mm"] / 10)
             + constriction(rough, p["rough_spacing_um"] * 1e-4) / wave

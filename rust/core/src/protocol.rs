@@ -88,6 +88,8 @@ pub struct Model {
     creep: Creep,
     powder: Powder,
     touch_power: f64,
+    /// `s^-n` of the hardened flow stress.
+    flow_power: f64,
 }
 
 /// What a cell remembers while it is pressed.
@@ -133,6 +135,7 @@ impl Model {
                 creep: p.powder_creep,
             },
             touch_power: creep.power(p.touch_mpa),
+            flow_power: p.flow_stress_mpa.powf(-p.creep_exponent),
         }
     }
 
@@ -190,7 +193,7 @@ impl Model {
             m.reacted_s + (step.span + ramp_s) * interface::arrhenius(p.interphase_energy_ev, heat);
         let n = p.creep_exponent;
         let dose = failure::power_dose((q0, power0), (q1, power1), n, ramp_s, step.span);
-        m.squeeze = m.squeeze + dose.scale(p.flow_stress_mpa.powf(-n));
+        m.squeeze = m.squeeze + dose.scale(self.flow_power);
         if self.structure.lamination {
             return;
         }
@@ -199,6 +202,10 @@ impl Model {
         m.heckel = self
             .powder
             .press(before, step.load, step.temperature_c, step.span);
+        let pores = self.porosity(before);
+        if pores.value() <= 0.0 {
+            return;
+        }
         let (s0, s1) = (q0.scale(1.0 / p.short_mpa), q1.scale(1.0 / p.short_mpa));
         let powers = (
             s0.powc(p.short_exponent + 1.0),
@@ -211,7 +218,7 @@ impl Model {
             ramp_s,
             step.span,
         );
-        m.short = m.short + dose * self.porosity(before).scale(1.0 / failure::SHORT_TIME_S);
+        m.short = m.short + dose * pores.scale(1.0 / failure::SHORT_TIME_S);
     }
 
     /// Connected porosity and thinness of what keeps the metals apart, 1 for the published pellets.
