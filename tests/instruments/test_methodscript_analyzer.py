@@ -175,8 +175,9 @@ def test_a_sweep_that_someone_aborted_is_not_passed_off_as_whole(bench: Bench) -
     assert not bench.device.cell_is_on
 
 
-def test_a_device_that_falls_silent_is_given_up(bench: Bench) -> None:
+def test_a_device_that_falls_silent_is_given_up(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """When no point comes for long in laboratory time the sweep ends with a time-out and the cell off."""
+    monkeypatch.setattr("pressopt.instruments.methodscript._LOOK_S", 0.05)
     bench.device.faults.mute_at = 5
     with pytest.raises(LinkTimeout, match="sent nothing"):
         bench.analyzer.measure(SWEEP)
@@ -239,8 +240,11 @@ def test_sweeps_beyond_the_instrument_are_refused_all_at_once(bench: Bench) -> N
 
 @pytest.mark.parametrize("fault", [Fault.CORRUPT, Fault.NOISE, Fault.HALF, Fault.DROP, Fault.TRICKLE])
 @pytest.mark.parametrize("after", [0, 3])
-def test_damage_on_the_wire_never_becomes_a_wrong_spectrum(bench: Bench, fault: Fault, after: int) -> None:
+def test_damage_on_the_wire_never_becomes_a_wrong_spectrum(
+    bench: Bench, fault: Fault, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each kind of damage ends in an error or in flagged points; the cell is off; the next sweep works."""
+    monkeypatch.setattr("pressopt.instruments.methodscript._LOOK_S", 0.1)
     bench.analyzer.identify()
 
     def strike(done: int, _: int) -> None:

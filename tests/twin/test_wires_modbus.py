@@ -204,6 +204,25 @@ def test_pymodbus_understands_our_refusals(with_pymodbus: Session) -> None:
     with_pymodbus(work)
 
 
+def test_minimalmodbus_reads_and_writes_over_a_serial_line(bank: PlainBank) -> None:
+    """A second independent master, which checks lengths and checksums strictly, agrees with the slave."""
+    minimalmodbus = pytest.importorskip("minimalmodbus")
+    with PtyPort(Slave(bank, unit=7, rtu=True)) as port:
+        master = minimalmodbus.Instrument(port.url, 7, close_port_after_each_call=False)
+        try:
+            master.serial.timeout = 1.0
+            master.write_long(50, -123456, signed=True)
+            assert master.read_long(50, signed=True) == -123456
+            master.write_float(52, 0.25)
+            assert master.read_float(52) == 0.25
+            master.write_bit(3, 1)
+            assert master.read_bit(3, functioncode=1) == 1
+            with pytest.raises(minimalmodbus.IllegalRequestError):
+                master.read_register(90)
+        finally:
+            master.serial.close()
+
+
 def test_line_faults_reach_the_master_as_damage(bank: PlainBank) -> None:
     """Over a socket each kind of damage shows in the bytes, and the next reply is whole again."""
     faults = LineFaults(seed=3, delay_s=0.05)

@@ -48,7 +48,7 @@ _MOST_STRETCH = 10.0
 _PLACE_TOLERANCE = 0.1  # how far an applied frequency may lie from the planned one
 #: A point may take this many times its first guess and this much more (laboratory s) before it counts as lost.
 _PATIENCE, _PATIENCE_S = 10.0, 5.0
-_LOOK_S = 0.25  # wall time given to a package that should be there
+_LOOK_S = 1.0  # wall time given to a package that should be there; long, so that a busy computer changes nothing
 _AFTER_REFUSAL_S = 0.06  # the device ignores commands for 50 ms after a failed one
 _SCRIPT_END_POINTS = 2  # an aborted sweep still ends the point it is at
 _FLAG_NOT_FINITE = 3
