@@ -7,14 +7,17 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from twin_systems import SYSTEMS, System
 
 from pressopt.clock import FastClock
 from pressopt.errors import InputError
 from pressopt.pressing import QUANTITIES, PressingProtocol, RollStage, Stage
 from pressopt.twin.laboratory import VirtualBench
+from pressopt.twin.plant import PressSpec, approach_c
 from pressopt.twin.population import SPOILT_SHARE, hidden_cell, laboratory
-from pressopt.twin.programme import Programme
+from pressopt.twin.programme import Programme, _approach_c
 from pressopt.twin.truth import measure_directly, truth
 
 SEEDS = range(6)
@@ -201,6 +204,14 @@ def test_the_machine_changes_little(name: str) -> None:
         assert on_the_bench(system, seed, number, protocol) == pytest.approx(direct, rel=0.1)
         compared += 1
     assert compared == 4
+
+
+@given(gone_s=st.floats(0.0, 2000.0), from_c=st.floats(25.0, 200.0), to_c=st.floats(25.0, 200.0))
+def test_platens_heat_alike_in_arrays_and_one_by_one(gone_s: float, from_c: float, to_c: float) -> None:
+    """The vectorised approach to a temperature is the machine's."""
+    spec = PressSpec()
+    many = _approach_c(np.array([gone_s]), np.array([from_c]), np.array([to_c]), spec)
+    assert many[0] == pytest.approx(approach_c(gone_s, from_c, to_c, spec), abs=1e-9)
 
 
 def test_rolling_on_the_bench_and_directly() -> None:

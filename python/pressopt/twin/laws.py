@@ -35,6 +35,7 @@ BOLTZMANN_EV_K = 8.617333262e-5  # eV/K, CODATA 2018
 REFERENCE_C = 25.0
 _ZERO_C = 273.15
 _TINY = 1e-12
+_TOUCH_MPA = 0.2  # what does not touch does not react (assumed)
 _EXPONENT = 600.0  # keeps exp() finite; beyond it nothing changes any more
 
 
@@ -267,6 +268,7 @@ def advance(
     bond_c = sample_c + (state.bond_c - sample_c) * kept
     heat_j_mol = law.interphase_ev / BOLTZMANN_EV_K * GAS_CONSTANT
     growth = law.interphase_ohm_cm2**2 / 3600.0 * arrhenius(2 * heat_j_mol, sample_c)
+    growth = growth * pressure_mpa / (pressure_mpa + _TOUCH_MPA)
     damage = state.drive_damage
     if law.powder:
         damage = np.maximum(damage, pressure_mpa / (law.damage_ratio * np.maximum(compact, _TINY)))

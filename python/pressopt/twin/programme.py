@@ -10,7 +10,7 @@ import numpy as np
 from pressopt.errors import InputError, Violation
 from pressopt.pressing import PressingProtocol, RollStage, Stage
 from pressopt.twin.laws import CellState, Law, Real, advance
-from pressopt.twin.plant import AMBIENT_C, PressSpec, RollSpec, approach_c
+from pressopt.twin.plant import AMBIENT_C, PressSpec, RollSpec
 from pressopt.twin.rolling import roll_pass
 
 
@@ -94,19 +94,43 @@ def live(law: Law, programme: Programme, *, gain: float | Real, spec: PressSpec,
             state = advance(law, state, before + (goal - before) * share, heat, step_s)
         state = advance(law, state, goal, heat, programme.dwell_s[:, k : k + 1])
         before = goal
-    if not state.metal:
-        state = replace(state, metal=True)
     held = programme.measure_mpa[:, None] * gain
+    if not state.metal:
+        state, before = replace(state, metal=True), np.minimum(before, held)
     heat = np.maximum(programme.temperature_c[:, -1:], AMBIENT_C)
     cool = np.maximum(programme.measure_c[:, None], AMBIENT_C)
-    gap = np.abs(heat - cool)
-    wait_s = np.where(gap > 0.1, gap / spec.cool_c_s + 2 * spec.cool_s, 0.0)
-    reach_s = np.maximum(np.abs(before - held) / programme.release_mpa_s[:, None], wait_s)
-    for begin, end in ((0.0, 0.15), (0.15, 0.35), (0.35, 1.0)):
-        middle_s = 0.5 * (begin + end) * reach_s
-        warm = np.vectorize(lambda gone, a, b: approach_c(gone, a, b, spec))(middle_s, heat, cool)
-        state = advance(law, state, held, warm, (end - begin) * reach_s)
+    ramp_s = np.abs(before - held) / programme.release_mpa_s[:, None]
+    wait_s = np.maximum(_settled_s(heat, cool, spec) - ramp_s, 0.0)
+    for middle in (0.125, 0.375, 0.625, 0.875):
+        warm = _approach_c(middle * ramp_s, heat, cool, spec)
+        state = advance(law, state, before + (held - before) * middle, warm, 0.25 * ramp_s)
+    for begin, end in ((0.0, 0.3), (0.3, 1.0)):
+        warm = _approach_c(ramp_s + 0.5 * (begin + end) * wait_s, heat, cool, spec)
+        state = advance(law, state, held, warm, (end - begin) * wait_s)
     return advance(law, state, held, cool, programme.settle_s[:, None])
+
+
+def _rates(from_c: Real, to_c: Real, spec: PressSpec) -> tuple[Real, Real]:
+    rising = to_c > from_c
+    return np.where(rising, spec.heat_c_s, spec.cool_c_s), np.where(rising, spec.heat_s, spec.cool_s)
+
+
+def _approach_c(gone_s: Real, from_c: Real, to_c: Real, spec: PressSpec) -> Real:
+    """:func:`pressopt.twin.plant.approach_c` over arrays."""
+    rate, lag_s = _rates(from_c, to_c, spec)
+    gap = np.abs(to_c - from_c)
+    linear_s = np.maximum(0.0, gap / rate - lag_s)
+    left = (gap - rate * linear_s) * np.exp(-np.maximum(gone_s - linear_s, 0.0) / lag_s)
+    left = np.where(gone_s <= linear_s, gap - rate * gone_s, left)
+    return np.asarray(to_c - np.sign(to_c - from_c) * left)
+
+
+def _settled_s(from_c: Real, to_c: Real, spec: PressSpec) -> Real:
+    """When the platens are within 1 °C of where they go, s."""
+    rate, lag_s = _rates(from_c, to_c, spec)
+    gap = np.abs(to_c - from_c)
+    near = np.minimum(gap, rate * lag_s)
+    return np.asarray((gap - near) / rate + lag_s * np.log(np.maximum(near, 1.0)))
 
 
 def _rolled(law: Law, programme: Programme, *, gain: float | Real, roll: RollSpec) -> CellState:
