@@ -6,6 +6,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pressopt.campaign.experiment_file import load_experiment, read_experiment
 from pressopt.errors import ExperimentError
@@ -113,3 +115,39 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_mistake(tmp_path: Path) 
     path.write_bytes(BASE.replace("trials = 30", "trials = 0").replace("\n", "\r\n").encode())
     with pytest.raises(ExperimentError, match="line 29: budget"):
         load_experiment(path)
+
+
+JUNK = [
+    "3", "-1", "0", "1e308", "nan", "inf", "true", '""', '"x"', '"25 MPa"', '"1.5 ton"', "[]", "[1]", "[[1]]",
+    "{}",
+    "{ low = 1 }", '{ low = "1 MPa", high = "nan MPa" }', "{ low = 1, high = 2 }", "1979-05-27", "12:00:00",
+    "{ profile = 3 }", "[{}]", '[{ name = "a" }]', '"stack"', '"µ"', "99999999999999999999999",
+    '{ low = "1 s", high = "2 s", scale = "log", step = "0 s" }',
+]  # fmt: skip
+HEADS = ["[x]", "[[cell]]", "[stages]", "[[limits]]", "stages = 3", "[cell.layers]", "[laboratory.press]", "[[x]]"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_whatever_is_done_to_a_file_it_is_read_or_refused(data: st.DataObject) -> None:
+    """Lines lost, doubled, given junk: an experiment, or an error that says something about each mistake."""
+    lines = BASE.split("\n")
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(lines) - 1))
+        act = data.draw(st.sampled_from(["drop", "double", "junk", "junk", "junk"]))
+        if act == "drop":
+            del lines[at]
+        elif act == "double":
+            lines.insert(at, lines[data.draw(st.integers(0, len(lines) - 1))])
+        elif "=" in lines[at]:
+            lines[at] = lines[at].split("=")[0] + "= " + data.draw(st.sampled_from(JUNK))
+        elif lines[at].startswith("["):
+            lines[at] = data.draw(st.sampled_from(HEADS))
+    try:
+        read_experiment("\n".join(lines), "x/base.toml")
+    except ExperimentError as refused:
+        said = [violation.message for violation in refused.violations]
+    else:
+        said = ["accepted"]
+    assert said
+    assert all(said)

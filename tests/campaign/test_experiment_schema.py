@@ -18,7 +18,8 @@ FILES = sorted((Path(__file__).parents[2] / "experiments").glob("*.toml"))
 TABLE = tomllib.loads((Path(__file__).parent / "experiment_mistakes.toml").read_text(encoding="utf-8"))
 #: Mistakes that only show between several keys, in the meaning of words, or on this machine.
 BEYOND_A_SCHEMA = {
-    "bare ton", "wrong kind of unit", "low above high", "low equals high", "log with zero", "log temperature",
+    "bare ton", "wrong kind of unit", "pressure under force", "low above high", "low equals high", "log with zero",
+    "log temperature",
     "step too wide", "step too fine", "nothing searched", "beyond sense", "start larger than budget",
     "stop without target", "searched beyond limits", "force limit over the die", "hotter than limits",
     "hotter than melting", "beyond the press", "unmeasurable objective", "objective of another instrument",

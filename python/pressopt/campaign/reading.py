@@ -29,6 +29,9 @@ from pressopt.campaign.toml_lines import LineIndex, Path
 from pressopt.errors import UnitError, Violation
 from pressopt.units import format_quantity, kind_of_quantity, measures, parse_quantity
 
+#: Pressure and force stand for each other, each under a key of its own.
+_OTHER_KEY = {"MPa": ("kN", "a force", "force"), "kN": ("MPa", "a pressure", "pressure")}
+
 
 class _Bad:
     """Stands where a value could not be read; the mistake has been written down."""
@@ -289,8 +292,11 @@ def _inside_unit(
     try:
         inside = parse_quantity(value, unit, key=key or str(path[-1]), difference=difference)  # type: ignore[arg-type]
     except UnitError as refused:
-        words = "".join(f', or "{word}"' for word in node.words)
-        return _refuse(report, path, refused.violations[0].message + words)
+        message = refused.violations[0].message
+        other = _OTHER_KEY.get(node.unit)
+        if other is not None and isinstance(value, str) and measures(value, other[0]):
+            message = f"\"{value}\" is {other[1]}: write it under '{other[2]}' instead"
+        return _refuse(report, path, message + "".join(f'; or write "{word}"' for word in node.words))
     if unit != node.other:
         return inside
     # Without a die there is no pressure; that the die is unknown is already written down.

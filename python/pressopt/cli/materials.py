@@ -86,13 +86,26 @@ def _one(material: Material, *, as_json: bool) -> None:
         return
     also = f", also called {', '.join(material.aliases)}" if material.aliases else ""
     click.echo(f"{material.name}: {material.kind.value}{also} ({material.file})")
+    numbered = sys.stdout.isatty()
+    sources = list(dict.fromkeys(datum.source for datum in material.values.values()))
     table = _table("value", "", "unit", "95 % of the prior", "confidence", "source")
     for name, datum in material.values.items():
         low, high = datum.interval
         span = f"{low:.3g} to {high:.3g}" if high > low else "exact"
-        source = f"{datum.source} ({datum.note})" if datum.note else datum.source
+        # A terminal is narrow: there the sources stand below. In a pipe every row says it all.
+        source = f"({sources.index(datum.source) + 1})" if numbered else _with_note(datum)
         table.add_row(name, f"{datum.value:.4g}", datum.unit, span, datum.confidence.value, source)
     _print(table)
+    if numbered:
+        for number, source in enumerate(sources, 1):
+            click.echo(f"({number}) {source}")
+        for name, datum in material.values.items():
+            if datum.note:
+                click.echo(f"{name}: {datum.note}")
+
+
+def _with_note(datum: Datum) -> str:
+    return f"{datum.source} ({datum.note})" if datum.note else datum.source
 
 
 def _assumed(datum: Datum) -> bool:
