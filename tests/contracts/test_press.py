@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +37,23 @@ class Bench:
         self.virtual = VirtualBench(CELL, seed=3, clock=self.clock)
         self.server = TwinServer(self.virtual, {"press": self.profile}, self.clock, links=links)
         self.server.__enter__()
-        self.press: ProfilePress = connect_press(self.profile, self.clock, self.server.urls["press"])
+        self.sent: list[bytes] = []
+        self.press: ProfilePress = connect_press(
+            self.profile, self.clock, self.server.urls["press"], tap=self._keep
+        )
+
+    def _keep(self, direction: str, data: bytes) -> None:
+        if direction == "tx":
+            self.sent.append(data)
+
+    def forces_written_kn(self) -> list[float]:
+        """Every force set point that went over the wire: FC 16 to holding 100, two words, newtons."""
+        head = bytes.fromhex("10 0064 0002 04")
+        return [
+            int.from_bytes(data[at + 6 : at + 10], "big", signed=True) / 1000
+            for data in self.sent
+            if (at := data.find(head)) >= 0
+        ]
 
     def close(self) -> None:
         self.press.close()
@@ -102,6 +119,26 @@ def test_all_limits_are_checked_before_anything_moves(bench: Bench) -> None:
     assert [violation.where for violation in told.value.violations] == ["force_kn", "ramp_kn_s", "temperature_c"]
     reading = bench.press.read()
     assert (reading.state, reading.setpoint_kn) == (PressState.IDLE, 0.0)
+
+
+def test_no_command_at_all_writes_a_force_above_the_limit(bench: Bench) -> None:
+    """Seen on the wire: of 300 random commands no set point above the limit, and none above what was asked."""
+    draw = random.Random(7)
+    for _ in range(300):
+        asked = draw.choice([draw.uniform(-5, 200), draw.uniform(0, 0.1), draw.uniform(55, 61), 60.0, math.inf])
+        written = len(bench.forces_written_kn())
+        try:
+            bench.press.command(
+                force_kn=asked, ramp_kn_s=draw.uniform(0.01, 6), temperature_c=draw.uniform(0, 250)
+            )
+        except LimitError:
+            assert len(bench.forces_written_kn()) == written
+            continue
+        assert asked - 0.001 <= bench.forces_written_kn()[-1] <= asked + 1e-9
+        bench.clock.sleep_s(1.0)
+    forces = bench.forces_written_kn()
+    assert len(forces) > 30
+    assert 0 <= min(forces) <= max(forces) <= 60.0
 
 
 @pytest.mark.parametrize("force_kn", [-1.0, 0.001, math.nan, math.inf])
