@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pressopt.clock import FastClock, wall_pause_s
-from pressopt.errors import DeviceFault, InterlockError, LimitError, WrongDeviceError
+from pressopt.errors import DeviceFault, InterlockError, LimitError, ProfileError, WrongDeviceError
 from pressopt.instruments import ProfilePress, connect_changer, connect_press
 from pressopt.pressing import Cell, Die, Layer, PressState, Role
 from pressopt.profiles import load_profile
@@ -70,6 +70,12 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 def test_who_answers_is_told(bench: Bench) -> None:
     """identify names profile, model and serial number."""
     assert bench.press.identify() == f"{bench.profile.name} (model 20557, serial number 24001)"
+
+
+def test_a_profile_of_another_kind_is_refused() -> None:
+    """A laminator is not opened as a press."""
+    with pytest.raises(ProfileError, match="is a laminator, a press is wanted"):
+        connect_press("generic-roll-laminator-tcp", FastClock())
 
 
 def test_another_machine_is_refused_before_anything_is_written(bench: Bench) -> None:

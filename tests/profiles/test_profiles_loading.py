@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+import re
 from pathlib import Path
 
 import jsonschema
@@ -172,3 +173,13 @@ def test_the_three_tons_are_three_forces(unit: str, raw: int, kn: float) -> None
         'address = 10, type = "int32" }, unit = "N"', f'address = 10, type = "int32" }}, unit = "{unit}"'
     )
     assert parse_profile(text, source="x").value_of("force_kn", raw) == pytest.approx(kn, rel=1e-4)
+
+
+def test_the_example_of_the_guide_loads() -> None:
+    """What docs/device-profiles.md shows is a profile, and its numbers are right."""
+    guide = Path(__file__).parents[2] / "docs" / "device-profiles.md"
+    example = re.search(r"```toml\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
+    assert example is not None
+    profile = parse_profile(example[1], source=str(guide))
+    assert (profile.name, profile.limits.force_kn) == ("press-1", 40.0)
+    assert profile.value_of("force_kn", 1) == pytest.approx(0.503, abs=0.0005)

@@ -14,6 +14,7 @@ from pressopt.errors import (
     InterlockError,
     LinkRefused,
     LinkVanished,
+    ProfileError,
     ReplyError,
     WrongDeviceError,
 )
@@ -21,7 +22,7 @@ from pressopt.instruments.line import Line, Tap
 from pressopt.instruments.link import Link, line_of
 from pressopt.instruments.modbus import Framing, ModbusLink, frame_gap_s
 from pressopt.instruments.registers import Block, decode, encode, pick, plan_blocks
-from pressopt.profiles import DeviceProfile, IdentityMark, Register, Signal
+from pressopt.profiles import DeviceProfile, IdentityMark, Kind, Register, Signal, load_profile
 
 Result = TypeVar("Result")
 
@@ -260,16 +261,19 @@ class RegisterDevice:
 
 
 def connect(
-    profile: DeviceProfile, clock: Clock, url: str | None = None, *, tap: Tap | None = None
+    profile: DeviceProfile | str, clock: Clock, url: str | None = None, *, kind: Kind, tap: Tap | None = None
 ) -> RegisterDevice:
     """Open the line of ``profile`` (at ``url`` when given) and check who answers.
 
     Raises:
+        ProfileError: The profile is wrong, or of another kind.
         LinkRefused: The line cannot be opened.
         WrongDeviceError: Another device answers.
     """
-    line = line_of(profile.link, url, tap=tap)
-    device = RegisterDevice(profile, clock, line)
+    loaded = profile if isinstance(profile, DeviceProfile) else load_profile(profile)
+    if loaded.kind != kind:
+        raise ProfileError(f"'{loaded.name}' is a {loaded.kind}, a {kind} is wanted: name a profile of that kind")
+    device = RegisterDevice(loaded, clock, line_of(loaded.link, url, tap=tap))
     try:
         device.identify()
     except BaseException:

@@ -6,10 +6,9 @@ from pressopt.clock import Clock
 from pressopt.errors import DeviceFault, LimitError, Violation
 from pressopt.instruments.device import RegisterDevice, Seen, connect
 from pressopt.instruments.line import Tap
-from pressopt.instruments.press import _of_kind
 from pressopt.pressing import LaminatorCapability, LaminatorReading, PressState
 from pressopt.pressing.protocol import SafeState
-from pressopt.profiles import DeviceProfile, load_profile
+from pressopt.profiles import DeviceProfile
 
 
 class ProfileLaminator:
@@ -179,5 +178,4 @@ def connect_laminator(
     profile: DeviceProfile | str, clock: Clock, url: str | None = None, *, tap: Tap | None = None
 ) -> ProfileLaminator:
     """Open the laminator of ``profile`` (or its name, or its path) and check who answers."""
-    loaded = profile if isinstance(profile, DeviceProfile) else load_profile(profile)
-    return ProfileLaminator(connect(_of_kind(loaded, "laminator"), clock, url, tap=tap))
+    return ProfileLaminator(connect(profile, clock, url, kind="laminator", tap=tap))

@@ -6,12 +6,12 @@ import contextlib
 import math
 
 from pressopt.clock import Clock
-from pressopt.errors import DeviceFault, InterlockError, LimitError, PressoptError, Violation
+from pressopt.errors import DeviceFault, InterlockError, LimitError, Violation
 from pressopt.instruments.device import RegisterDevice, Seen, connect
 from pressopt.instruments.line import Tap
 from pressopt.pressing import PressCapability, PressReading, PressState
 from pressopt.pressing.protocol import SafeState
-from pressopt.profiles import DeviceProfile, load_profile
+from pressopt.profiles import DeviceProfile
 
 _OPTIONAL = ("refills", "position_mm")
 
@@ -212,17 +212,4 @@ def connect_press(
     Raises:
         LinkRefused, WrongDeviceError, ProfileError: See :func:`pressopt.instruments.device.connect`.
     """
-    loaded = profile if isinstance(profile, DeviceProfile) else load_profile(profile)
-    return ProfilePress(connect(_of_kind(loaded, "press"), clock, url, tap=tap))
-
-
-def _of_kind(profile: DeviceProfile, kind: str) -> DeviceProfile:
-    if profile.kind != kind:
-        raise _wrong_kind(profile, kind)
-    return profile
-
-
-def _wrong_kind(profile: DeviceProfile, kind: str) -> PressoptError:
-    from pressopt.errors import ProfileError
-
-    return ProfileError(f"'{profile.name}' is a {profile.kind}, a {kind} is wanted: name a profile of that kind")
+    return ProfilePress(connect(profile, clock, url, kind="press", tap=tap))
