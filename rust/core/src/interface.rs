@@ -12,8 +12,8 @@
 //!
 //! The critical current is two limits. Stripping leaves voids unless creep under stack pressure refills them and rises
 //! with that pressure (Kasemchainan et al., Nat. Mater. 18 (2019) 1105; Wang et al., Joule 3 (2019) 2165); plating
-//! drives metal into flaws and falls with damage. Both scale with the area that really carries current; the published
-//! limits are taken to hold for a half-closed contact (assumed). They join in a smooth minimum.
+//! drives metal into flaws and falls with damage. Stripping scales with the area that really carries current.
+//! The two join in a smooth minimum.
 //!
 //! Cycle life is an indicator: rates of failure add up, `1/N = 1/N_short + 1/N_void + 1/N_reaction`. `N_short` is the
 //! published time to short against stack pressure (Doux et al., Adv. Energy Mater. 10 (2020) 1903253), at 2 h a cycle.
