@@ -90,6 +90,8 @@ class Question:
 
 def achieved(space: DesignSpace, observation: Observation) -> Settings:
     """What the cell got, as far as a record tells; what was asked otherwise."""
+    if not observation.achieved and tuple(observation.settings) == space.names:
+        return observation.settings
     numeric = {variable.name for variable in space.variables if variable.numeric}
     asked = {name: observation.settings[name] for name in space.names}
     return asked | {name: value for name, value in observation.achieved.items() if name in numeric}

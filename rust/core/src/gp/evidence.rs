@@ -201,9 +201,9 @@ pub(super) fn maximize(training: &Training, priors: &Priors) -> Parameters {
     ];
     let sifting = some(SIFT);
     let coarse = Stop {
-        iterations: 30,
-        gradient: 1e-2,
-        decrease: 3e-4,
+        iterations: 12,
+        gradient: 3e-2,
+        decrease: 1e-3,
     };
     let mut best = (f64::INFINITY, starts[0].clone());
     for start in starts {
