@@ -90,8 +90,9 @@ def spectrum_z_hit(
 
 # --- Gaussian processes and acquisition (rust/py/src/gp.rs) ---
 
+@final
 class GaussianProcess:
-    """A process on an ensemble of m prior means; x: (n, d) in the unit cube, residuals: (m, n), noise: (n,) variances."""
+    """A process on an ensemble of m prior means; x: (n, d), residuals: (m, n), noise: (n,) variances."""
 
     @staticmethod
     def fit(
@@ -105,7 +106,7 @@ class GaussianProcess:
         fitted_noise: tuple[float, float] | None = None,
         mean_variance: float | None = None,
     ) -> GaussianProcess:
-        """Largest evidence times prior; priors are (centre, spread) of the logarithms. ValueError on bad numbers."""
+        """Largest evidence times prior; priors are (centre, spread) of logarithms. ValueError on bad numbers."""
 
     @staticmethod
     def with_parameters(
@@ -150,6 +151,7 @@ class GaussianProcess:
     @property
     def observations(self) -> int: ...
 
+@final
 class SuccessClassifier:
     """Where trials succeed: a process behind a probit, by Laplace's approximation."""
 

@@ -30,6 +30,31 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7])) + rest
 }
 
+/// Four dot products with the same vector, side by side: `a` is loaded once, and no sum waits for another.
+#[inline]
+fn dot_four(a: &[f64], b: [&[f64]; 4]) -> [f64; 4] {
+    let length = a.len();
+    let b = b.map(|each| &each[..length]);
+    let mut sums = [[0.0_f64; 4]; 4];
+    let whole = length / 4 * 4;
+    for start in (0..whole).step_by(4) {
+        let p = &a[start..start + 4];
+        for (sum, each) in sums.iter_mut().zip(b) {
+            let q = &each[start..start + 4];
+            for k in 0..4 {
+                sum[k] += p[k] * q[k];
+            }
+        }
+    }
+    let mut totals = sums.map(|sum| (sum[0] + sum[2]) + (sum[1] + sum[3]));
+    for k in whole..length {
+        for (total, each) in totals.iter_mut().zip(b) {
+            *total += a[k] * each[k];
+        }
+    }
+    totals
+}
+
 /// How many right-hand sides are solved side by side.
 pub(crate) const LANES: usize = 8;
 
@@ -60,10 +85,20 @@ impl Triangle {
         for i in 0..size {
             let (done, rest) = packed.split_at_mut(row(i));
             let current = &mut rest[..=i];
-            for j in 0..i {
-                let other = &done[row(j)..=row(j) + j];
-                let value = (current[j] - dot(&current[..j], &other[..j])) / other[j];
-                current[j] = value;
+            let at = |j: usize| &done[row(j)..=row(j) + j];
+            let mut j = 0;
+            while j + 4 <= i {
+                let sums = dot_four(&current[..j], [at(j), at(j + 1), at(j + 2), at(j + 3)]);
+                for (k, sum) in sums.into_iter().enumerate() {
+                    let other = at(j + k);
+                    let near = dot(&current[j..j + k], &other[j..j + k]);
+                    current[j + k] = (current[j + k] - sum - near) / other[j + k];
+                }
+                j += 4;
+            }
+            for j in j..i {
+                let other = at(j);
+                current[j] = (current[j] - dot(&current[..j], &other[..j])) / other[j];
             }
             let pivot = current[i] - dot(&current[..i], &current[..i]);
             // NaN fails this comparison too.
@@ -147,19 +182,45 @@ impl Triangle {
         let n = self.size;
         // Row j of `transposed` holds column j of L⁻¹, from element j on.
         let mut transposed = vec![0.0; n * n];
-        for (j, column) in transposed.chunks_exact_mut(n).enumerate() {
-            column[j] = 1.0 / self.row(j)[j];
-            for i in j + 1..n {
-                let current = self.row(i);
-                column[i] = -dot(&current[j..i], &column[j..i]) / current[i];
+        let mut columns = transposed.chunks_exact_mut(n);
+        let mut j = 0;
+        while j < n {
+            let mut four: Vec<&mut [f64]> = columns.by_ref().take(4).collect();
+            let last = (j + four.len()).min(n);
+            for (k, column) in four.iter_mut().enumerate() {
+                // The first rows, where the columns differ in where they begin.
+                column[j + k] = 1.0 / self.row(j + k)[j + k];
+                for i in j + k + 1..last {
+                    let current = self.row(i);
+                    column[i] = -dot(&current[j + k..i], &column[j + k..i]) / current[i];
+                }
             }
+            if let [a, b, c, d] = four.as_mut_slice() {
+                for i in last..n {
+                    let current = self.row(i);
+                    // Elements before a column's beginning are zero and add nothing.
+                    let sums = dot_four(&current[j..i], [&a[j..i], &b[j..i], &c[j..i], &d[j..i]]);
+                    for (column, sum) in [&mut *a, &mut *b, &mut *c, &mut *d].into_iter().zip(sums)
+                    {
+                        column[i] = -sum / current[i];
+                    }
+                }
+            }
+            j = last;
         }
         let mut inverse = Vec::with_capacity(row(n));
         for a in 0..n {
             let first = &transposed[a * n + a..(a + 1) * n];
-            for b in 0..=a {
-                inverse.push(dot(first, &transposed[b * n + a..(b + 1) * n]));
+            let tail = |b: usize| &transposed[b * n + a..(b + 1) * n];
+            let mut b = 0;
+            while b + 4 <= a + 1 {
+                inverse.extend(dot_four(
+                    first,
+                    [tail(b), tail(b + 1), tail(b + 2), tail(b + 3)],
+                ));
+                b += 4;
             }
+            inverse.extend((b..=a).map(|b| dot(first, tail(b))));
         }
         inverse
     }
