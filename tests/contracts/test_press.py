@@ -15,6 +15,7 @@ from pressopt.instruments import ProfilePress, connect_changer, connect_press
 from pressopt.pressing import Cell, Die, Layer, PressState, Role
 from pressopt.profiles import load_profile
 from pressopt.twin.laboratory import VirtualBench
+from pressopt.twin.plant import PressSpec
 from pressopt.twin.server import TwinServer
 
 CELL = Cell(
@@ -31,10 +32,12 @@ CELL = Cell(
 class Bench:
     """One press behind its wire, with the means of a test to disturb it."""
 
-    def __init__(self, profile_name: str, links: Path) -> None:
+    def __init__(self, profile_name: str, links: Path, *, watchdog_s: float = math.inf) -> None:
         self.clock = FastClock()
         self.profile = load_profile(profile_name)
-        self.virtual = VirtualBench(CELL, seed=3, clock=self.clock)
+        self.virtual = VirtualBench(
+            CELL, seed=3, clock=self.clock, press=PressSpec(watchdog_s=watchdog_s, watchdog_releases=True)
+        )
         self.server = TwinServer(self.virtual, {"press": self.profile}, self.clock, links=links)
         self.server.__enter__()
         self.sent: list[bytes] = []
@@ -237,6 +240,22 @@ def test_the_heartbeat_is_kept_by_reading(bench: Bench, monkeypatch: pytest.Monk
         bench.clock.sleep_s(1.0)
     assert len(beats) >= 4
     assert len(set(beats)) == len(beats)
+
+
+def test_the_machines_watchdog_acts_when_reading_stops(tmp_path: Path) -> None:
+    """While the press is read at 1 Hz its watchdog is quiet; when nobody reads, it releases by itself."""
+    bench = Bench("generic-plc-press-tcp", tmp_path, watchdog_s=10.0)
+    try:
+        bench.press.command(force_kn=5.0, ramp_kn_s=1.0, temperature_c=25.0)
+        for _ in range(60):
+            bench.clock.sleep_s(1.0)
+            assert bench.press.read().fault == ""
+        bench.clock.sleep_s(60.0)
+        reading = bench.press.read()
+        assert (reading.state, reading.fault) == (PressState.FAULT, "heartbeat lost")
+        assert abs(reading.force_kn) < 0.02
+    finally:
+        bench.close()
 
 
 def test_cells_change_only_when_the_press_is_open(bench: Bench) -> None:
