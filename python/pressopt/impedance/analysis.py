@@ -353,16 +353,9 @@ def _try_chain(chain: tuple[_Member, ...], frequency: Real, z: np.ndarray, weigh
         found = fitted(initial)
     values = dict(zip(names, map(float, found["values"]), strict=True))
     covariance = found["covariance_u"]
-    inner = [i for i, at in enumerate(found["at_bound"]) if not at]
     edge = [i for i, at in enumerate(found["at_bound"]) if at]
-    _, log_det = np.linalg.slogdet(covariance[np.ix_(inner, inner)])
-    # At a bound the mass is a sliver next to it: assumed a width of 0.02 of an exponent.
-    log_evidence = (
-        -0.5 * (found["chi2"] + found["penalty"])
-        + 0.5 * float(log_det)
-        - float(np.log(sd[inner]).sum())
-        + float(np.log(0.02 / sd[edge]).sum())
-    )
+    _, log_det = np.linalg.slogdet(covariance)
+    log_evidence = -0.5 * (found["chi2"] + found["penalty"]) + 0.5 * float(log_det) - float(np.log(sd).sum())
     if not _ascending(found["values"], order):
         log_evidence -= _DISORDER
     freedom = max(1, 2 * frequency.size - len(names))

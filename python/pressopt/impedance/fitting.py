@@ -25,8 +25,8 @@ class Fit:
 
     Attributes:
         circuit: The circuit, as written.
-        values, sds, units: By parameter name (``R1``, ``CPE1.q``, ``CPE1.n``); the standard deviation of a
-            parameter at a bound, or fixed, is 0: see ``at_bound``.
+        values, sds, units: By parameter name (``R1``, ``CPE1.q``, ``CPE1.n``); the standard deviation of a fixed
+            parameter is 0, that of one at a bound is as if there were none: see ``at_bound``.
         covariance_u: Shape (p, p): covariance of the logarithms of the parameters (of exponents: themselves), in
             the order of ``values``.
         chi2: Weighted sum of squares; with weights from measured standard deviations a true chi-square.

@@ -138,8 +138,8 @@ pub(crate) fn to_u(value: f64, exponent: bool) -> f64 {
 pub struct Fit {
     /// Natural values (p,).
     pub values: Vec<f64>,
-    /// Inverse of JᵀJ plus prior precision, in u, row-major (p, p); rows of fixed parameters and of those at a
-    /// bound are 0. Times the variance of a weighted residual it is the covariance.
+    /// Inverse of JᵀJ plus prior precision, in u, row-major (p, p); rows of fixed parameters are 0; those at
+    /// a bound count as free, so that their neighbours' variances are not too small. Times the variance of a weighted residual it is the covariance.
     pub covariance_u: Vec<f64>,
     /// Weighted sum of squares, without priors.
     pub chi2: f64,
@@ -407,9 +407,7 @@ fn finish(problem: &Problem, spectrum: &Spectrum, best: Descent, starts: usize) 
         !problem.fixed[i]
             && (best.u[i] <= problem.lower[i] + 1e-9 || best.u[i] >= problem.upper[i] - 1e-9)
     };
-    let moving: Vec<usize> = (0..p)
-        .filter(|&i| !problem.fixed[i] && !touches(i))
-        .collect();
+    let moving: Vec<usize> = (0..p).filter(|&i| !problem.fixed[i]).collect();
     let m = moving.len();
     let mut matrix = vec![0.0; m * m];
     for (a, &i) in moving.iter().enumerate() {
