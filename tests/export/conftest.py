@@ -130,7 +130,7 @@ RECOMMENDATION = Recommendation(
         "lamination.temperature_c": 0.27,
     },
     expected_gain=0.006,
-    model={"name": "physics-gp", "discrepancy_weight": 0.34},
+    model={"name": "physics-gp", "physics_weight": 0.66},
 )
 
 UNTOUCHED = {RESISTANCE: Interval(208.0, 120.0, 360.0)}

@@ -104,14 +104,11 @@ def _words(answer: Answer, files: Sequence[Path]) -> RenderableType:
         for result in answer.results:
             parts += _result_lines(result)
         model = answer.recommendation.model
-        weight = model.get("discrepancy_weight", model.get("physics_share"))
         success = 100 * answer.recommendation.feasibility
-        sure = f"Probability that a cell so pressed does not fail: {success:.0f} %."
-        parts.append(Text(sure))
-        if isinstance(weight, float) and "discrepancy_weight" in model:
-            parts.append(
-                Text(f"The data corrected the physics with a weight of {100 * weight:.0f} %.", style="dim")
-            )
+        parts.append(Text(f"Probability that a cell so pressed does not fail: {success:.0f} %."))
+        weight = model.get("physics_weight")
+        if isinstance(weight, float):
+            parts.append(Text(f"Weight of the physics in the model: {100 * weight:.0f} %.", style="dim"))
     parts.append(Text(_evidence_line(answer)))
     if files:
         parts += [Text(""), Text("Files", style="bold")]
