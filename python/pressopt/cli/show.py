@@ -81,8 +81,8 @@ def _campaign(answer: Answer, document: Mapping[str, Any], folder: Path) -> Rend
         heading = f"{short}\n{variable.unit or unit_of(variable.name)}"
         table.add_column(Text(heading), justify="right", no_wrap=True)
     table.add_column(Text(f"result ± sd\n{unit}"), justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True, max_width=18)
-    table.add_column("note", ratio=1)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("note", ratio=1, no_wrap=True, overflow="ellipsis")
     for row in document["trials"]:
         outcome = row["outcomes"].get(result.quantity)
         note = row["reason"] if not row["note"] else row["note"]
@@ -95,7 +95,7 @@ def _campaign(answer: Answer, document: Mapping[str, Any], folder: Path) -> Rend
                 ", ".join(row["failures"]).replace("_", " ") or row["verdict"],
                 style="red" if row["failures"] else "",
             ),
-            Text(_shortened(note), style="dim"),
+            Text(note, style="dim", overflow="ellipsis", no_wrap=True),
         )
     head = Text.assemble((document["title"], "bold"), f"\n{folder}\n")
     done = sum(row["phase"] == "done" for row in document["trials"])
@@ -136,10 +136,6 @@ def _asked_got(row: Mapping[str, Any], name: str) -> str:
     return text if got is None or number(got) == text else f"{text} → {number(got)}"
 
 
-def _shortened(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
-
-
 def _trial(answer: Answer, document: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.table import Table
@@ -154,7 +150,7 @@ def _trial(answer: Answer, document: Mapping[str, Any]) -> RenderableType:
     head.append(f"\nproposed by {document['reason']}")
     for quantity, interval in document["predicted"].items():
         head.append(
-            f"; expected {quantity_value(quantity, interval['median'])} "
+            f"\nexpected {quantity_label(quantity)}: {quantity_value(quantity, interval['median'])} "
             f"({number(interval['low'])} to {number(interval['high'])})"
         )
     lines: list[RenderableType] = [head, Text("")]

@@ -75,7 +75,7 @@ def drawn(
     Raises:
         InputError: There is nothing to draw; says why.
     """
-    from pressopt.export.pictures import draw_convergence, draw_nyquist_of_trials, draw_surface, predictor
+    from pressopt.export.pictures import CampaignModel, draw_convergence, draw_nyquist_of_trials, draw_surface
 
     match picture:
         case "convergence":
@@ -85,7 +85,7 @@ def drawn(
         case "surface":
             if recommender is None:
                 raise ExportError("a surface needs the campaign's engine: give its recommender")
-            return draw_surface(answer, predictor(recommender, answer.state.observations()))
+            return draw_surface(answer, CampaignModel(recommender, answer.state.observations()))
 
 
 def drawable(answer: Answer) -> Iterator[Picture]:

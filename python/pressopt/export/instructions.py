@@ -20,6 +20,7 @@ from pressopt.export.wording import (
     quantity_label,
     quantity_unit,
     quantity_value,
+    rough_duration,
 )
 from pressopt.pressing import Cell, Die, Layer, PressingProtocol, RollStage, SafeState, Stage
 
@@ -240,7 +241,7 @@ def _window(windows: Mapping[str, tuple[float, float]], variable: str) -> str:
         return ""
     low, high = windows[variable]
     if variable == "dwell_s":
-        return f"{duration(low)} to {duration(high)}"
+        return f"{rough_duration(low)} to {rough_duration(high)}"
     unit = {"temperature_c": "°C", "line_force_n_mm": "N/mm", "speed_mm_s": "mm/s"}[variable]
     return f"{interval(low, high)} {unit}"
 
@@ -260,7 +261,9 @@ def _title(name: str) -> str:
 
 
 def _layer(layer: Layer) -> str:
-    return f"{layer.material} {number(layer.thickness_um)} µm" + (", powder" if layer.powder else "")
+    thick = layer.thickness_um >= 1000
+    size = f"{number(layer.thickness_um / 1000)} mm" if thick else f"{number(layer.thickness_um)} µm"
+    return f"{layer.material} {size}" + (", powder" if layer.powder else "")
 
 
 def _never_above(answer: Answer) -> str:
@@ -390,12 +393,10 @@ def _provenance(answer: Answer) -> tuple[str, ...]:
     found, state = answer.evidence, answer.state
     kinds = ", ".join(f"{cells} {kind.replace('_', ' ')}" for kind, cells in found.failed.items())
     cells = f"{count(found.pressed, 'cell')} pressed, {found.valid} valid" + (f" ({kinds})" if kinds else "")
-    software = " ".join(
-        f"{name} {version}" for name, version in sorted((state.opened.software if state.opened else {}).items())
-    )
+    version = (state.opened.software if state.opened is not None else {}).get("pressopt", "of unknown version")
     strategy = answer.experiment.strategy.name
     lines = [
-        f"{cells}, {count(found.replicates, 'replicate')}. Campaign {answer.experiment.name}, {software}, "
+        f"{cells}, {count(found.replicates, 'replicate')}. Campaign {answer.experiment.name}, pressopt {version}, "
         f"strategy {strategy}, seed {answer.experiment.seed}.",
         f"Journal {state.last_seq} entries, head {state.digest[:16]}. Experiment {answer.experiment.digest[:16]}.",
     ]

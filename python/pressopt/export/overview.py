@@ -62,6 +62,7 @@ def trial_overview(answer: Answer, number: int, journal: Journal) -> Json:
     return {
         "schema": "pressopt/trial/1",
         **_row(trial),
+        "note": trial.note,
         "predicted": {
             name: {"median": median, "low": low, "high": high}
             for name, (median, low, high) in trial.predicted.items()

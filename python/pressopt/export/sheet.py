@@ -17,6 +17,8 @@ from pressopt.export.spectra import recorded_spectrum
 _STYLE = Path(__file__).with_name("sheet.css")
 #: Rows of the table to fill in, for a protocol of few steps; long protocols get fewer.
 _ROWS, _FEWEST_ROWS = 5, 3
+#: Titles longer than this are set smaller, so that they stay on one line or two.
+_LONG_TITLE = 46
 #: From this number of steps on, lines are set closer.
 _DENSE_STEPS = 5
 
@@ -60,9 +62,10 @@ def operator_sheet(answer: Answer, journal: Journal, *, ram_area_cm2: float | No
 
 
 def _header(words: Instructions, digest: str) -> str:
+    long = ' class="long"' if len(words.title) > _LONG_TITLE else ""
     short = digest.removeprefix("sha256:")[:12]
     return (
-        f'<header><div class="words"><div class="eyebrow">Pressing protocol</div><h1>{escape(words.title)}</h1>'
+        f'<header><div class="words"><div class="eyebrow">Pressing protocol</div><h1{long}>{escape(words.title)}</h1>'
         f'<p class="goal">{escape(words.goal)}</p></div>'
         f'<div class="qr">{qr_code(digest)}<span>{short[:4]} {short[4:8]} {short[8:]}</span></div></header>'
     )

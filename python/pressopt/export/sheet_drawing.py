@@ -95,13 +95,17 @@ def nyquist(impedance_ohm: npt.NDArray[np.complex128], frequency_hz: npt.NDArray
     """
     real, minus_imaginary = impedance_ohm.real, -impedance_ohm.imag
     width, left, right, top, bottom = 300.0, 34.0, 10.0, 10.0, 30.0
-    step = _step(1.35 * float(np.ptp(real)) or 1.0)
+    most, room = width - left - right, 120.0
+    step = _step(max(1.35 * float(np.ptp(real)), 0.7 * float(minus_imaginary.max())) or 1.0)
     low = math.floor(float(real.min()) / step) * step
-    high = math.ceil(float(real.max()) / step) * step
-    floor = min(0.0, math.floor(float(minus_imaginary.min()) / step) * step)
+    high = max(math.ceil(float(real.max()) / step) * step, low + step)
+    # Leads and anything else below the axis is cut short: the arc is what is looked for.
+    floor = -0.2 * step if float(minus_imaginary.min()) < -0.05 * step else 0.0
     ceiling = max(step, math.ceil(float(minus_imaginary.max()) / step) * step)
-    unit = (width - left - right) / (high - low)
-    drawn = min(max((ceiling - floor) * unit, 60.0), 120.0)
+    # Equal axes: the tighter of the two directions sets the scale, the other gets more room.
+    unit = min(most / (high - low), room / (ceiling - floor))
+    high = low + most / unit
+    drawn = max((ceiling - floor) * unit, 60.0)
     height = top + bottom + drawn
     ceiling = floor + drawn / unit
 
@@ -112,7 +116,7 @@ def nyquist(impedance_ohm: npt.NDArray[np.complex128], frequency_hz: npt.NDArray
         return top + (ceiling - value) * unit
 
     parts = []
-    for tick in np.arange(math.ceil(low / step), math.floor(high / step) + 1) * step:
+    for tick in np.arange(math.ceil(low / step), math.floor(high / step + 1e-9) + 1) * step:
         parts.append(_line(x(tick), top, x(tick), top + drawn))
         parts.append(_text(x(tick), top + drawn + 11, number(float(tick)), size=9.5, fill=_SOFT))
     for tick in np.arange(math.ceil(floor / step), math.floor(ceiling / step + 1e-9) + 1) * step:

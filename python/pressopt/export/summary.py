@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 from pressopt.campaign.replay import CampaignState
 from pressopt.export.answer import Answer, Result, gather, untouched_intervals
 from pressopt.export.instructions import comparison
-from pressopt.export.wording import count, interval, label_of, number, quantity_label, quantity_unit, setting
+from pressopt.export.wording import (
+    count,
+    interval,
+    label_of,
+    number,
+    quantity_label,
+    quantity_unit,
+    rough_duration,
+    setting,
+    unit_of,
+)
 from pressopt.optimizer import Interval
 from pressopt.pressing import Die
 
@@ -139,13 +149,19 @@ def _settings_table(answer: Answer) -> RenderableType:
         table.add_row(
             label_of(name),
             text,
-            "" if window is None else f"{setting(name, window[0], 3)} to {setting(name, window[1], 3)}",
+            "" if window is None else _window(name, window),
             f"{setting(name, variable.low)} to {setting(name, variable.high)}"
             if variable.numeric
             else ", ".join(variable.choices),
             "" if effect is None else f"{100 * effect:.0f} %",
         )
     return table
+
+
+def _window(name: str, window: tuple[float, float]) -> str:
+    if name.endswith("_s") and unit_of(name) == "s":
+        return f"{rough_duration(window[0])} to {rough_duration(window[1])}"
+    return f"{interval(*window)} {unit_of(name)}"
 
 
 def _result_lines(result: Result) -> list[RenderableType]:

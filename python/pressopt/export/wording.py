@@ -72,6 +72,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {left:02d} s" if left else f"{minutes} min"
 
 
+def rough_duration(seconds: float) -> str:
+    """Return the edge of a range of times: whole minutes from ten minutes on."""
+    return duration(60.0 * round(seconds / 60) if seconds >= 600 else float(f"{seconds:.2g}"))
+
+
 def frequency(value_hz: float) -> str:
     """Return a frequency as it stands on an analyser: 1 MHz, 10 kHz, 0.1 Hz."""
     for factor, unit in ((1e6, "MHz"), (1e3, "kHz")):

@@ -3,13 +3,13 @@
 from pressopt.export.pictures.convergence import draw_convergence
 from pressopt.export.pictures.nyquist import draw_nyquist_of_trials
 from pressopt.export.pictures.style import picture_bytes
-from pressopt.export.pictures.surface import Predict, draw_surface, predictor
+from pressopt.export.pictures.surface import CampaignModel, Model, draw_surface
 
 __all__ = [
-    "Predict",
+    "CampaignModel",
+    "Model",
     "draw_convergence",
     "draw_nyquist_of_trials",
     "draw_surface",
     "picture_bytes",
-    "predictor",
 ]

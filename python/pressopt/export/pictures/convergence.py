@@ -94,7 +94,7 @@ def _levels(axes: Axes, result: Result, trials: int) -> None:
         axes.axhspan(expected.low, expected.high, color=GREEN, alpha=0.18, linewidth=0, zorder=1)
         axes.axhline(
             expected.median, color=GREEN, linewidth=1.6, zorder=1,
-            label=f"recommended, by the model: {number(expected.median)} "
+            label=f"recommended: {number(expected.median)} "
             f"({number(expected.low)} to {number(expected.high)}, 95 %)",
         )  # fmt: skip
 
@@ -116,7 +116,7 @@ def _cells(axes: Axes, trials: list[TrialState], result: Result) -> None:
     low = [min(sd, 0.99 * abs(value)) for value, sd in zip(values, sds, strict=True)]
     axes.errorbar(
         cells, values, yerr=[low, sds], fmt="o", color=BLACK, markersize=5.5, elinewidth=1.2, capsize=2.5,
-        label="measured, ± one standard deviation", zorder=3,
+        label="measured ± one sd", zorder=3,
     )  # fmt: skip
     replicates = [trial for trial in valid if trial.reason == "replicate"]
     if replicates:

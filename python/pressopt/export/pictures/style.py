@@ -109,3 +109,20 @@ def plain_ticks(axes: Axes, which: Literal["x", "y"]) -> None:
     )
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+#: Times that people set on a timer, s.
+_TIMES = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 18000, 36000, 86400)
+
+
+def time_ticks(axes: Axes, which: Literal["x", "y"], low_s: float, high_s: float) -> None:
+    """Write a time axis as people set timers: 30 s, 10 min, 1 h."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    from pressopt.export.wording import duration
+
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    if axis.get_scale() == "log":
+        axis.set_major_locator(FixedLocator([time for time in _TIMES if low_s <= time <= high_s]))
+        axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from pressopt.export.pictures.style import (
     plain_ticks,
     quantity_axis,
     styled,
+    time_ticks,
 )
 from pressopt.export.wording import label_of, setting, unit_of
 from pressopt.optimizer import Interval, Observation, Recommender, Settings, Variable
@@ -32,32 +33,55 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Real = npt.NDArray[np.float64]
-#: What the model expects of one quantity at several settings: ``predict(quantity, settings)``.
-Predict = Callable[[str, Sequence[Settings]], list[Interval]]
+#: A protocol that fails more often than this is drawn as forbidden.
+_FAILS = 0.5
+
+
+class Model(Protocol):
+    """What a surface is drawn from."""
+
+    def expected(self, quantity: str, settings: Sequence[Settings]) -> list[Interval]:
+        """The true value of ``quantity`` at each of the settings."""
+        ...
+
+    def forbidden(self, settings: Sequence[Settings]) -> npt.NDArray[np.bool_]:
+        """Shape (n,): where a cell is likelier to fail than not, or a constraint is not kept surely enough."""
+        ...
+
 
 #: Points along each axis of the map, and of a slice.
 _MAP, _SLICE = 41, 81
 
 
-def predictor(recommender: Recommender, history: Sequence[Observation]) -> Predict:
-    """Return what the campaign's own model expects, as far as the history tells.
+class CampaignModel:
+    """The campaign's own model, as far as the history tells.
 
     Raises:
         InputError: Nothing valid was measured yet.
     """
-    from pressopt.optimizer.beliefs import believe
 
-    beliefs = believe(recommender.question(history), physics=recommender.strategy == "physics-gp")
-    if beliefs is None:
-        raise InputError("nothing valid was measured yet: there is no surface to draw")
-    space = recommender.space
+    def __init__(self, recommender: Recommender, history: Sequence[Observation]) -> None:
+        from pressopt.optimizer.beliefs import believe
 
-    def predict(quantity: str, settings: Sequence[Settings]) -> list[Interval]:
-        belief = next(belief for belief in beliefs.objectives if belief.quantity == quantity)
-        points = np.array([space.to_unit(one) for one in settings])
-        return belief.interval(belief.at(points, settings))
+        beliefs = believe(recommender.question(history), physics=recommender.strategy == "physics-gp")
+        if beliefs is None:
+            raise InputError("nothing valid was measured yet: there is no surface to draw")
+        self._beliefs, self._space = beliefs, recommender.space
 
-    return predict
+    def expected(self, quantity: str, settings: Sequence[Settings]) -> list[Interval]:
+        belief = next(belief for belief in self._beliefs.objectives if belief.quantity == quantity)
+        return belief.interval(belief.at(self._points(settings), settings))
+
+    def forbidden(self, settings: Sequence[Settings]) -> npt.NDArray[np.bool_]:
+        points = self._points(settings)
+        found: npt.NDArray[np.bool_] = np.exp(self._beliefs.log_success(points)) < _FAILS
+        kept = np.exp(self._beliefs.log_constraints(points, settings))
+        for constraint, probability in zip(self._beliefs.question.constraints, kept, strict=True):
+            found |= probability < constraint.probability
+        return found
+
+    def _points(self, settings: Sequence[Settings]) -> Real:
+        return np.array([self._space.to_unit(one) for one in settings])
 
 
 def shown_variables(answer: Answer) -> list[Variable]:
@@ -68,7 +92,7 @@ def shown_variables(answer: Answer) -> list[Variable]:
 
 
 @styled
-def draw_surface(answer: Answer, predict: Predict) -> Figure:
+def draw_surface(answer: Answer, model: Model) -> Figure:
     """Return the response surface of the first measured objective.
 
     Over the two most effective settings with the others at the recommendation; cells on top, the process window as
@@ -83,11 +107,11 @@ def draw_surface(answer: Answer, predict: Predict) -> Figure:
     if not variables:
         raise InputError("there is no surface to draw: no numeric setting was searched")
     if len(variables) == 1:
-        return _slice(answer, variables[0], predict)
-    return _map(answer, variables[0], variables[1], predict)
+        return _slice(answer, variables[0], model)
+    return _map(answer, variables[0], variables[1], model)
 
 
-def _map(answer: Answer, across: Variable, up: Variable, predict: Predict) -> Figure:
+def _map(answer: Answer, across: Variable, up: Variable, model: Model) -> Figure:
     from matplotlib.colors import LogNorm, Normalize
     from matplotlib.ticker import FuncFormatter
 
@@ -97,7 +121,9 @@ def _map(answer: Answer, across: Variable, up: Variable, predict: Predict) -> Fi
     settings = [
         {**recommendation.settings, across.name: float(a), up.name: float(b)} for b in y for a in x
     ]  # fmt: skip
-    expected = np.array([item.median for item in predict(result.quantity, settings)]).reshape(len(y), len(x))
+    expected = np.array([item.median for item in model.expected(result.quantity, settings)]).reshape(
+        len(y), len(x)
+    )
     known = QUANTITIES.get(result.quantity)
     log = known is not None and known.log
     low, high = float(expected.min()), float(expected.max())
@@ -109,6 +135,7 @@ def _map(answer: Answer, across: Variable, up: Variable, predict: Predict) -> Fi
     colours = "cividis" if result.direction == "minimize" else "cividis_r"
     drawn = axes.contourf(x, y, expected, levels=levels, norm=norm, cmap=colours)
     axes.contour(x, y, expected, levels=levels, colors="white", linewidths=0.5, alpha=0.5)
+    _hatch(axes, x, y, model.forbidden(settings).reshape(len(y), len(x)))
     bar = figure.colorbar(drawn, ax=axes, pad=0.02, format=FuncFormatter(lambda value, _: f"{value:.3g}"))
     title = quantity_axis(result.quantity)
     bar.set_label(f"Expected {title[:1].lower()}{title[1:]}", color=BLACK)
@@ -134,11 +161,11 @@ def _map(answer: Answer, across: Variable, up: Variable, predict: Predict) -> Fi
     return figure
 
 
-def _slice(answer: Answer, variable: Variable, predict: Predict) -> Figure:
+def _slice(answer: Answer, variable: Variable, model: Model) -> Figure:
     recommendation, result = answer.recommendation, shown_result(answer)
     assert recommendation is not None  # draw_surface has refused
     x = _grid(variable, _SLICE)
-    expected = predict(result.quantity, [{**recommendation.settings, variable.name: float(a)} for a in x])
+    expected = model.expected(result.quantity, [{**recommendation.settings, variable.name: float(a)} for a in x])
     figure = new_figure(7.6, 4.6)
     axes = figure.subplots()
     axes.fill_between(
@@ -171,6 +198,22 @@ def _slice(answer: Answer, variable: Variable, predict: Predict) -> Figure:
     return figure
 
 
+def _hatch(axes: Axes, x: Real, y: Real, forbidden: npt.NDArray[np.bool_]) -> None:
+    """Hatch where nobody should press, and say so in the legend."""
+    from matplotlib.patches import Patch
+
+    if not forbidden.any():
+        return
+    import matplotlib
+
+    with matplotlib.rc_context({"hatch.color": "white", "hatch.linewidth": 0.9}):
+        axes.contourf(x, y, forbidden.astype(float), levels=[0.5, 1.5], colors="none", hatches=["////"])
+    if not forbidden.all():
+        axes.contour(x, y, forbidden.astype(float), levels=[0.5], colors="white", linewidths=1.6)
+    label = "likelier to fail than not, or against a constraint"
+    axes.add_patch(Patch(facecolor="#9aa3ab", edgecolor="white", hatch="////", label=label, visible=True))
+
+
 def _grid(variable: Variable, points: int) -> Real:
     return np.array([variable.from_unit(float(place)) for place in np.linspace(0.0, 1.0, points)])
 
@@ -197,12 +240,12 @@ def _cells_on_map(axes: Axes, trials: list[TrialState], across: str, up: str) ->
         )  # fmt: skip
 
 
-def _window_box(axes: Axes, window: object, tolerance: float, across: str, up: str) -> None:
-    from collections.abc import Mapping
-
+def _window_box(
+    axes: Axes, window: Mapping[str, tuple[float, float]], tolerance: float, across: str, up: str
+) -> None:
     from matplotlib.patches import Rectangle
 
-    if not (isinstance(window, Mapping) and across in window and up in window):
+    if not (across in window and up in window):
         return
     (left, right), (low, high) = window[across], window[up]
     axes.add_patch(
@@ -236,7 +279,8 @@ def _dress(axes: Axes, which: str, variable: Variable) -> None:
     """Scale, range and title of an axis that carries a setting."""
     label = variable.label or label_of(variable.name)
     unit = variable.unit or unit_of(variable.name)
-    text = f"{label[:1].upper()}{label[1:]}" + (f" / {unit}" if unit else "")
+    timed = unit == "s" and variable.high >= 120
+    text = f"{label[:1].upper()}{label[1:]}" + (f" / {unit}" if unit and not timed else "")
     if which == "x":
         axes.set_xlabel(text)
         axes.set_xscale("log" if variable.scale == "log" else "linear")
@@ -247,3 +291,5 @@ def _dress(axes: Axes, which: str, variable: Variable) -> None:
         axes.set_ylim(variable.low, variable.high)
     if variable.scale == "log":
         plain_ticks(axes, "x" if which == "x" else "y")
+    if timed:
+        time_ticks(axes, "x" if which == "x" else "y", variable.low, variable.high)
