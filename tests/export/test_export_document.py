@@ -113,10 +113,11 @@ def test_gauges_belong_to_this_die_and_ram(answer: Answer, journal: SqliteJourna
 
 def test_comparisons_say_who_knows_them(answer: Answer, journal: SqliteJournal) -> None:
     """The untouched cell is predicted by physics, the best cell of the initial design was measured."""
-    untouched, initial = protocol_document(answer, journal)["results"][0]["compared_with"]
+    untouched, initial, best = protocol_document(answer, journal)["results"][0]["compared_with"]
     assert (untouched["name"], untouched["source"], untouched["trial"]) == ("untouched", "predicted", None)
     assert untouched["times_better"] == pytest.approx(208.0 / 4.31)
     assert (initial["name"], initial["source"], initial["trial"]) == ("initial design", "measured", 3)
+    assert (best["name"], best["source"], best["trial"]) == ("best cell", "measured", 6)
 
 
 def test_a_half_finished_campaign_says_so(experiment: Experiment, fill: Any) -> None:

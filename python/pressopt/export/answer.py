@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 INITIAL_DESIGN = "initial design"
 #: Reason of a trial that measures the untouched cell, where a campaign has one.
 UNTOUCHED = "untouched"
+BEST_CELL = "best cell"
+#: Standard deviations on either side of a normal value that hold 95 % of it.
+NORMAL_95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,8 @@ class Reference:
     """A value that the recommended protocol is compared with.
 
     Attributes:
-        name: ``untouched`` (first loading at 1 MPa and 25 °C) or ``initial design`` (its best cell).
+        name: ``untouched`` (first loading at 1 MPa and 25 °C), ``initial design`` (its best cell) or ``best cell``
+            (the luckiest reading of all, which the model need not believe).
         value: In the quantity's unit.
         low, high: 95 % interval where one is known.
         source: Measured on a cell, or said by the physics alone.
@@ -132,6 +136,14 @@ class Answer:
     def complete(self) -> bool:
         """Whether the campaign is closed and has an answer."""
         return not self.open_because
+
+    @property
+    def status(self) -> str:
+        """One sentence for the head of everything that leaves an unfinished or failed campaign; else empty."""
+        if self.complete:
+            return ""
+        word = "No protocol" if self.recommendation is None else "Preliminary"
+        return f"{word}: {self.open_because}."
 
     @property
     def predicted_only(self) -> tuple[str, ...]:
@@ -267,6 +279,7 @@ def _results(
         references = [
             _untouched_reference(state, objective.quantity, untouched),
             _initial_reference(state, objective.quantity, objective.direction),
+            _best_reference(state, objective.quantity, objective.direction),
         ]
         found.append(
             Result(
@@ -286,9 +299,7 @@ def _untouched_reference(
 ) -> Reference | None:
     for trial in state.done:
         if trial.reason == UNTOUCHED and quantity in trial.outcomes:
-            value, sd = trial.outcomes[quantity]
-            low, high = value - 1.96 * sd, value + 1.96 * sd
-            return Reference(UNTOUCHED, value, low, high, "measured", trial.number)
+            return _measured_reference(UNTOUCHED, trial, quantity)
     if quantity in untouched:
         known = untouched[quantity]
         return Reference(UNTOUCHED, known.median, known.low, known.high, "predicted")
@@ -297,10 +308,17 @@ def _untouched_reference(
 
 def _initial_reference(state: CampaignState, quantity: str, direction: str) -> Reference | None:
     best = best_trial([trial for trial in state.done if trial.reason == INITIAL_DESIGN], quantity, direction)
-    if best is None:
-        return None
-    value, sd = best.outcomes[quantity]
-    return Reference(INITIAL_DESIGN, value, value - 1.96 * sd, value + 1.96 * sd, "measured", best.number)
+    return None if best is None else _measured_reference(INITIAL_DESIGN, best, quantity)
+
+
+def _best_reference(state: CampaignState, quantity: str, direction: str) -> Reference | None:
+    best = best_trial(state.done, quantity, direction)
+    return None if best is None else _measured_reference(BEST_CELL, best, quantity)
+
+
+def _measured_reference(name: str, trial: TrialState, quantity: str) -> Reference:
+    value, sd = trial.outcomes[quantity]
+    return Reference(name, value, value - NORMAL_95 * sd, value + NORMAL_95 * sd, "measured", trial.number)
 
 
 def _open_because(experiment: Experiment, state: CampaignState, recommendation: Recommendation | None) -> str:
@@ -310,7 +328,7 @@ def _open_because(experiment: Experiment, state: CampaignState, recommendation: 
         if recommendation is not None:
             return ""
         ended = state.closed.reason if state.closed is not None else ""
-        return f"the campaign ended without a valid measurement ({ended}): there is nothing to recommend"
+        return f"the campaign ended without a valid measurement ({ended})"
     if state.asking:
         numbers = ", ".join(str(trial.number) for trial in state.asking)
         return f"trial {numbers} waits for a person to say what was found (`pressopt resolve`)"

@@ -121,7 +121,7 @@ def instructions(answer: Answer, *, ram_area_cm2: float | None = None) -> Instru
     return Instructions(
         title=experiment.title,
         goal=experiment.goal,
-        status="" if answer.complete else f"Preliminary: {answer.open_because}.",
+        status=answer.status,
         die=f"Ø {number(cell.die.diameter_mm)} mm",
         cell=" | ".join(_layer(layer) for layer in cell.layers),
         never_above=_never_above(answer),
@@ -346,7 +346,11 @@ def _expectation(result: Result) -> Expectation:
 
 def comparison(result: Result, reference: Reference) -> str:
     """Return how the recommended protocol compares, in one phrase that says who knows the other value."""
-    names = {"untouched": "untouched cell", "initial design": "best of the initial design"}
+    names = {
+        "untouched": "untouched cell",
+        "initial design": "best of the initial design",
+        "best cell": "best single reading",
+    }
     factor = result.factor(reference)
     lower = result.direction == "minimize"
     if factor is None:

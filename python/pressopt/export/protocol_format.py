@@ -123,7 +123,7 @@ class IntervalPart(_Part):
 class ReferencePart(_Part):
     """What the recommended protocol is compared with."""
 
-    name: Literal["untouched", "initial design"]
+    name: Literal["untouched", "initial design", "best cell"]
     value: Finite
     low: Finite | None
     high: Finite | None

@@ -65,7 +65,8 @@ def _header(words: Instructions, digest: str) -> str:
     long = ' class="long"' if len(words.title) > _LONG_TITLE else ""
     short = digest.removeprefix("sha256:")[:12]
     return (
-        f'<header><div class="words"><div class="eyebrow">Pressing protocol</div><h1{long}>{escape(words.title)}</h1>'
+        '<header><div class="words"><div class="eyebrow">Pressing protocol</div>'
+        f"<h1{long}>{escape(words.title)}</h1>"
         f'<p class="goal">{escape(words.goal)}</p></div>'
         f'<div class="qr">{qr_code(digest)}<span>{short[:4]} {short[4:8]} {short[8:]}</span></div></header>'
     )

@@ -16,8 +16,8 @@ def operator_text(answer: Answer, *, ram_area_cm2: float | None = None) -> str:
     lines = [words.title, "=" * len(words.title)]
     lines += _wrapped(words.goal) if words.goal else []
     if words.status:
-        lines += ["", *_wrapped(f"! {words.status}")]
-    lines += ["", f"Die {words.die}   Cell, from the bottom up: {words.cell}"]
+        lines += ["", *_wrapped(words.status)]
+    lines += ["", *_wrapped(f"Die {words.die}. Cell, from the bottom up: {words.cell}")]
     if words.never_above:
         lines.append(f"NEVER ABOVE {words.never_above}")
     lines += _steps(words)

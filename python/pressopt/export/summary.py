@@ -108,7 +108,7 @@ def _words(answer: Answer, files: Sequence[Path]) -> RenderableType:
 
     parts: list[RenderableType] = [Text("")]
     if answer.open_because:
-        parts.append(Text(f"Preliminary: {answer.open_because}.", style="bold yellow"))
+        parts.append(Text(answer.status, style="bold yellow"))
     if answer.recommendation is not None:
         parts += [Text("Recommended protocol", style="bold"), _settings_table(answer)]
         for result in answer.results:

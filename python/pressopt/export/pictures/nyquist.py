@@ -52,6 +52,10 @@ def chosen_trials(answer: Answer, numbers: Sequence[int] = ()) -> list[TrialStat
         nearest_trial(answer.experiment, answer.state, settings) if settings is not None else None,
         next((trial for trial in answer.state.done if trial.outcomes), None),
     ]
+    if not any(found):
+        # Everything failed: how the last one failed is what there is to see.
+        measured = [trial for trial in answer.state.done if any(t.kind == "spectrum" for t in trial.measurements)]
+        found = list(measured[-1:])
     return list({trial.number: trial for trial in found if trial is not None}.values())
 
 

@@ -31,6 +31,7 @@ from pressopt.pressing.quantities import QUANTITIES
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
 Real = npt.NDArray[np.float64]
 #: A protocol that fails more often than this is drawn as forbidden.
@@ -135,7 +136,7 @@ def _map(answer: Answer, across: Variable, up: Variable, model: Model) -> Figure
     colours = "cividis" if result.direction == "minimize" else "cividis_r"
     drawn = axes.contourf(x, y, expected, levels=levels, norm=norm, cmap=colours)
     axes.contour(x, y, expected, levels=levels, colors="white", linewidths=0.5, alpha=0.5)
-    _hatch(axes, x, y, model.forbidden(settings).reshape(len(y), len(x)))
+    hatched = _hatch(axes, x, y, model.forbidden(settings).reshape(len(y), len(x)))
     bar = figure.colorbar(drawn, ax=axes, pad=0.02, format=FuncFormatter(lambda value, _: f"{value:.3g}"))
     title = quantity_axis(result.quantity)
     bar.set_label(f"Expected {title[:1].lower()}{title[1:]}", color=BLACK)
@@ -157,7 +158,8 @@ def _map(answer: Answer, across: Variable, up: Variable, model: Model) -> Figure
         if name not in {across.name, up.name}
     ]
     axes.set_title(answer.experiment.title + (f"\nheld: {', '.join(others)}" if others else ""), fontsize=11)
-    figure.legend(loc="outside lower center", ncols=4)
+    handles, _ = axes.get_legend_handles_labels()
+    figure.legend(handles=[*handles, *hatched], loc="outside lower center", ncols=3)
     return figure
 
 
@@ -198,12 +200,12 @@ def _slice(answer: Answer, variable: Variable, model: Model) -> Figure:
     return figure
 
 
-def _hatch(axes: Axes, x: Real, y: Real, forbidden: npt.NDArray[np.bool_]) -> None:
-    """Hatch where nobody should press, and say so in the legend."""
+def _hatch(axes: Axes, x: Real, y: Real, forbidden: npt.NDArray[np.bool_]) -> list[Patch]:
+    """Hatch where nobody should press; return what the legend says of it."""
     from matplotlib.patches import Patch
 
     if not forbidden.any():
-        return
+        return []
     import matplotlib
 
     with matplotlib.rc_context({"hatch.color": "white", "hatch.linewidth": 0.9}):
@@ -211,7 +213,7 @@ def _hatch(axes: Axes, x: Real, y: Real, forbidden: npt.NDArray[np.bool_]) -> No
     if not forbidden.all():
         axes.contour(x, y, forbidden.astype(float), levels=[0.5], colors="white", linewidths=1.6)
     label = "likelier to fail than not, or against a constraint"
-    axes.add_patch(Patch(facecolor="#9aa3ab", edgecolor="white", hatch="////", label=label, visible=True))
+    return [Patch(facecolor="#9aa3ab", edgecolor="white", hatch="////", label=label)]
 
 
 def _grid(variable: Variable, points: int) -> Real:
