@@ -74,7 +74,7 @@ def experiment(tmp_path: Path) -> Experiment:
         measurement=MeasurementPlan("impedance", 5.0, 25.0, 60.0, 1.0, 1),
         budget=Budget(12, 4),
         strategy=StrategyPlan("physics-gp"),
-        laboratory=LaboratoryPlan("twin", 1, "automatic", press=Device("twin-press")),
+        laboratory=LaboratoryPlan("twin", 1, "automatic", press=Device("generic-plc-press-tcp")),
         limits=Limits(pressure_mpa=80.0, force_kn=6.5, temperature_c=100.0),
     )  # fmt: skip
 

@@ -43,7 +43,8 @@ def show(campaign: str | None, trial: int | None, as_json: bool) -> None:
     where = Path(campaign) if campaign is not None else None
     number = trial
     if where is not None and trial is None and where.name.isdigit() and not where.exists():
-        where, number = None, int(where.name)
+        number = int(where.name)
+        where = None
     with look_at(where, think=False) as look:
         if number is None:
             document = campaign_overview(look.answer)

@@ -1,0 +1,163 @@
+"""The operator's sheet: one page that stands alone, says what to set on this press, and never hides its state."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from conftest import RECOMMENDATION, UNTOUCHED, rolled
+
+from pressopt.campaign.experiment import Experiment
+from pressopt.campaign.replay import replay
+from pressopt.export.answer import Answer, gather
+from pressopt.export.document import document_bytes, protocol_document
+from pressopt.export.instructions import gauge_number
+from pressopt.export.sheet import operator_sheet, qr_text
+from pressopt.export.sheet_drawing import qr_code
+from pressopt.export.sheet_text import operator_text
+from pressopt.pressing import RollStage
+from pressopt.store import SqliteJournal
+
+GOLDEN = Path(__file__).parent / "golden"
+#: Elements that HTML closes by itself.
+VOID = {"meta", "br", "path", "circle", "line", "polygon", "polyline"}
+
+
+class Balanced(HTMLParser):
+    """Reads a page, and remembers what was never closed and what it refers to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.references: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.references += [value for name, value in attrs if name in {"src", "href", "xlink:href"} and value]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_needs_no_other_file(answer: Answer, journal: SqliteJournal) -> None:
+    """Every element is closed, and nothing is loaded from anywhere."""
+    html = operator_sheet(answer, journal)
+    page = Balanced()
+    page.feed(html)
+    assert page.open == []
+    assert page.references == []
+    assert not re.search(r"@import|url\(|<script|<link", html)
+
+
+def test_the_qr_code_holds_the_digest_of_the_protocol_file(answer: Answer, journal: SqliteJournal) -> None:
+    """What a phone reads is what sha256sum prints for protocol.json, as the QR standard draws it."""
+    segno = pytest.importorskip("segno")
+    document = protocol_document(answer, journal)
+    text = qr_text(document)
+    assert text == "sha256:" + hashlib.sha256(document_bytes(document)).hexdigest()
+    drawn = qr_code(text)
+    assert drawn in operator_sheet(answer, journal)
+    # The path of segno's SVG is one run of dark modules after the other: together they are the code's own.
+    runs = sum(int(length) for length in re.findall(r"h(\d+)", drawn))
+    assert runs == sum(map(sum, segno.make(text, error="m", micro=False).matrix))
+
+
+def test_the_plain_text_reads_as_it_was_agreed(answer: Answer) -> None:
+    """The whole text sheet, word for word; on purpose it changes only together with this file."""
+    text = operator_text(answer, ram_area_cm2=20.0)
+    text = re.sub(r"head [0-9a-f]{16}", "head <digest>", text)
+    assert text == (GOLDEN / "operator-sheet.txt").read_text(encoding="utf-8")
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_gauges_of_the_sheet_are_those_of_the_die(answer: Answer, journal: SqliteJournal) -> None:
+    """35 MPa on 10 mm: 2.75 kN, 0.280 tf, and with a ram of 20 cm² 13.7 bar; the window in kN as well."""
+    html = operator_sheet(answer, journal, ram_area_cm2=20.0)
+    for text in ("2.75", "0.280 tf", "35.0 MPa on sample", "13.7 bar oil", "good from 2.28 to 3.18 kN", "6.28 kN"):
+        assert text in html
+    assert "bar oil" not in operator_sheet(answer, journal)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (0.28031, "0.280"), (2.7489, "2.75"), (35.0, "35.0"), (104.2, "104"), (1234.5, "1234")],
+)
+def test_gauge_numbers_keep_three_digits(value: float, text: str) -> None:
+    """Three significant digits with their zeros, as a gauge is read."""
+    assert gauge_number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("trials", "closed", "words"),
+    [
+        (5, False, "the campaign is not finished: 5 of 12 trials are done."),
+        (0, False, "the campaign is not finished: 0 of 12 trials are done, none with a valid measurement."),
+        (0, True, "No protocol: the campaign ended without a valid measurement"),
+    ],
+)
+def test_unfinished_and_failed_campaigns_say_so(
+    experiment: Experiment, fill: Callable[..., SqliteJournal], trials: int, closed: bool, words: str
+) -> None:
+    """Page and text carry the reason at their head; without an answer there are no steps to follow."""
+    journal = fill(trials, closed=closed, recommendation=None)
+    answer = gather(experiment, replay(journal.entries()))
+    html = operator_sheet(answer, journal)
+    assert words in html
+    assert words in " ".join(operator_text(answer).split())
+    assert 'class="steps' not in html
+
+
+def test_a_predicted_objective_is_never_passed_off_as_measured(answer: Answer, journal: SqliteJournal) -> None:
+    """The critical current density carries its mark in both forms, the measured resistance does not."""
+    assert operator_sheet(answer, journal).count('<span class="tag">predicted, not measured</span>') == 1
+    assert operator_text(answer).count("PREDICTED, NOT MEASURED") == 1
+
+
+def test_a_roller_has_line_force_and_speed_instead_of_force_and_time(
+    answer: Answer, journal: SqliteJournal
+) -> None:
+    """Rolled protocols show N/mm, mm/s and passes, and no force of a ram."""
+    experiment = rolled(answer.experiment)
+    recommendation = replace(
+        RECOMMENDATION,
+        settings={"roll.line_force_n_mm": 30.0},
+        window={"roll.line_force_n_mm": (20.0, 44.0)},
+        effects={"roll.line_force_n_mm": 1.0},
+    )
+    protocol = experiment.protocol(recommendation.settings)
+    assert isinstance(protocol.stages[0], RollStage)
+    # Earlier cells of this journal were pressed; a sheet for rolls needs none of them.
+    state = replace(answer.state, trials={})
+    found = replace(answer, experiment=experiment, recommendation=recommendation, protocol=protocol, state=state)
+    html = operator_sheet(found, journal)
+    for text in ("N/mm", "mm/s", "2 passes", "20 to 44 N/mm", "stop the rolls"):
+        assert text in html
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium to print")
+@pytest.mark.parametrize("stages", [2, 4])
+def test_the_sheet_prints_on_one_page(
+    experiment: Experiment, journal: SqliteJournal, tmp_path: Path, stages: int
+) -> None:
+    """A browser makes one A4 page of it, for two stages as for four."""
+    experiment = replace(experiment, stages=experiment.stages[:1] * (stages - 1) + experiment.stages[1:])
+    answer = gather(experiment, replay(journal.entries()), untouched=UNTOUCHED)
+    page, pdf = tmp_path / "sheet.html", tmp_path / "sheet.pdf"
+    page.write_text(operator_sheet(answer, journal, ram_area_cm2=20.0), encoding="utf-8")
+    subprocess.run(
+        ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer",
+         f"--user-data-dir={tmp_path / 'profile'}", f"--print-to-pdf={pdf}", page.as_uri()],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    data = pdf.read_bytes()
+    assert len(re.findall(rb"/Type\s*/Page\b", data)) == 1
+    assert re.search(rb"/MediaBox\s*\[\s*0 0 59[45][.\d]* 84[12]", data)
