@@ -238,7 +238,10 @@ class Surrogate:
             )
             chance = self.predict(table).nominal["short_probability"]
             short = float(pressure[np.argmax(chance > RARE)]) if chance.max() > RARE else None
-            crack = value["crack_mpa"] * (-math.log1p(-RARE)) ** (1 / value["weibull_modulus"])
+            weaker = math.exp(
+                value["strength_density"] * (value["thickness_density"] - value["conductivity_density"])
+            )
+            crack = value["crack_mpa"] * weaker * (-math.log1p(-RARE)) ** (1 / value["weibull_modulus"])
         return SensibleLimits(melting, melting - MELTING_MARGIN_C, MELTING_MARGIN_C, short, crack)
 
     @property
