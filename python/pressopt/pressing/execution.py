@@ -38,7 +38,7 @@ __all__ = [
 
 _AT_TEMPERATURE_C = 1.0  # the ramp begins when the platens are this near (assumed; controllers hold 0.5 °C)
 _NEARER_C = 0.2  # what counts as progress towards a temperature
-_STRETCH = 1.2  # growth of the period while platens settle, where time leaps
+_STRETCH = 1.3  # growth of the period while platens settle, where time leaps
 _LONGEST_HEAT_S = 30.0
 
 

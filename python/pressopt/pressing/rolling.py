@@ -21,7 +21,7 @@ from pressopt.pressing.watch import Poll, Tolerance, made_safe
 _AT_TEMPERATURE_C = 1.0  # as for platens (assumed)
 _NEARER_C = 0.2
 _PASS_STALLED_S = 600.0  # a pass that takes longer than this does not come (assumed)
-_STRETCH, _LONGEST_S = 1.2, 30.0
+_STRETCH, _LONGEST_S = 1.3, 30.0
 
 
 class _RollWatch:

@@ -65,7 +65,7 @@ class Poll:
     @classmethod
     def on(cls, clock: Clock) -> Poll:
         """10 Hz in ramps and 1 Hz else; fewer where time leaps and nothing can happen unseen while nobody asks."""
-        return cls(ramp_s=0.1, hold_s=1.0, per_phase=60) if isinstance(clock, FastClock) else cls()
+        return cls(ramp_s=0.1, hold_s=1.0, per_phase=40) if isinstance(clock, FastClock) else cls()
 
     def period_s(self, base_s: float, phase_s: float) -> float:
         """Period for a phase that lasts ``phase_s``."""
