@@ -264,11 +264,12 @@ def test_damage_on_the_wire_never_becomes_a_wrong_spectrum(
     assert np.allclose(bench.analyzer.measure(SWEEP).impedance_ohm, exact, rtol=1e-5)
 
 
-def test_a_cable_pulled_in_mid_sweep_says_that_the_cell_may_be_on(bench: Bench) -> None:
+@pytest.mark.parametrize("at", [3, 21])
+def test_a_cable_pulled_in_a_sweep_says_that_the_cell_may_be_on(bench: Bench, at: int) -> None:
     """The line vanishes: the error says so, and that nobody could switch the cell off."""
 
     def pull(done: int, _: int) -> None:
-        if done == 3:
+        if done == at:
             bench.port.vanish(5.0)
 
     with pytest.raises(LinkVanished) as caught:
@@ -296,3 +297,30 @@ def test_ctrl_c_in_a_sweep_switches_the_cell_off(bench: Bench) -> None:
         bench.analyzer.measure(SWEEP, on_point=interrupt)
     assert not bench.device.cell_is_on
     assert not bench.device.is_running
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(4))
+def test_fifty_sweeps_over_a_bad_cable(profile: DeviceProfile, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Whatever is lost, late, cut or added at random: each sweep is right or an error, and the cell ends off."""
+    monkeypatch.setattr("pressopt.instruments.methodscript._LOOK_S", 0.1)
+    rates = {Fault.DROP: 0.01, Fault.HALF: 0.01, Fault.NOISE: 0.01, Fault.TRICKLE: 0.01, Fault.DELAY: 0.005}
+    exact = 100 + 1000 / (1 + 2j * np.pi * SWEEP.frequencies_hz() * 1e-3)
+    clock = FastClock()
+    device = MethodScriptDevice(DummyCell(), clock)
+    whole = 0
+    with PtyPort(device, faults=LineFaults(seed, rates=rates, delay_s=0.05)) as port:
+        analyzer = MethodScriptAnalyzer(open_line(port.url), clock, profile)
+        for _ in range(50):
+            try:
+                spectrum = analyzer.measure(SWEEP)
+            except (LinkError, ReplyError, DeviceRefused):
+                continue
+            assert np.allclose(spectrum.impedance_ohm[spectrum.good], exact[spectrum.good], rtol=1e-4)
+            whole += 1
+        port.faults.clear()
+        analyzer.make_safe()
+        assert not device.cell_is_on
+        assert analyzer.measure(SWEEP).good.all()
+        analyzer.close()
+    assert whole > 10

@@ -12,12 +12,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pressopt.clock import Clock, utc_now, wall_monotonic_s, wall_pause_s
+from pressopt.clock import Clock, utc_now, wall_monotonic_s
 from pressopt.errors import (
     DeviceError,
-    InstrumentError,
     LimitError,
+    LinkError,
     LinkTimeout,
+    LinkVanished,
+    PressoptError,
     ProfileError,
     ReplyError,
     Violation,
@@ -132,11 +134,11 @@ class MethodScriptAnalyzer:
             )
             self._start(script)
             self._collect(sweep, points, times_s, on_point)
+            self._switch_off()
         except BaseException as error:
             self._keep_partial(sweep, points, times_s, began)
             self._after_failure(error)
             raise
-        self._switch_off()
         if len(points) != sweep.points:
             self._keep_partial(sweep, points, times_s, began)
             raise ReplyError(
@@ -151,10 +153,19 @@ class MethodScriptAnalyzer:
         return spectrum
 
     def make_safe(self) -> None:
-        """Break off what runs and switch the cell off; twice is harmless."""
-        self._in_step = False
-        self._get_in_step()
-        self._switch_off()
+        """Break off what runs and switch the cell off; twice is harmless. A damaged exchange is repeated."""
+        for left in reversed(range(self._profile.link.retries + 2)):
+            self._in_step = False
+            try:
+                self._get_in_step()
+                self._switch_off()
+            except LinkVanished:
+                raise
+            except (LinkError, ReplyError):
+                if not left:
+                    raise
+            else:
+                return
 
     def close(self) -> None:
         """Close the line; the cell is off between measurements."""
@@ -287,7 +298,7 @@ class MethodScriptAnalyzer:
         """Whatever broke the sweep, the cell must be off: a run-time error leaves it on."""
         try:
             self.make_safe()
-        except InstrumentError as worse:
+        except PressoptError as worse:
             error.add_note(
                 f"the cell could not be switched off afterwards ({worse}): it may be on; disconnect it by hand"
             )
@@ -330,9 +341,13 @@ class MethodScriptAnalyzer:
                 raise LinkTimeout(
                     f"{self._name} streams on and does not answer an abort (Z): switch it off and on"
                 )
-        if answer != "Z":
-            wall_pause_s(_AFTER_REFUSAL_S)
-            return
+        if answer == "Z":
+            self._await_script_end()
+        # Also the pause that the device needs after a refusal (nothing ran); an end that was noise shows here.
+        self._line.drain(silence_s=_AFTER_REFUSAL_S, limit_s=10 * self._profile.link.silence_s)
+        self._buffer.clear()
+
+    def _await_script_end(self) -> None:
         # It ends the point it is at, runs on_finished, and closes with an empty line.
         slowest_s = _POINT_OVERHEAD_S + _POINT_PERIODS / self._machine.low_hz
         for _ in range(_SCRIPT_END_POINTS + 1):
