@@ -180,8 +180,8 @@ def _gross(
         most_ohm = float(np.median(np.abs(spectrum.impedance_ohm[clipped]))) if clipped.any() else math.inf
         if clipped.sum() > 0.5 * n and most_ohm < limit_ohm:
             text = (
-                f"the current range is full at {most_ohm:.3g} Ω or less, below the {limit_ohm:.3g} Ω that the separator "
-                "alone must have"
+                f"the current range is full at {most_ohm:.3g} Ω or less, below the {limit_ohm:.3g} Ω that the "
+                "separator alone must have"
             )
             return _refused(spectrum, Kind.SHORTED, Cause.SHORT, text, use)
         text = f"{overloaded} of {n} points are overloaded: choose a larger current range or a smaller amplitude"
