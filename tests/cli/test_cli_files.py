@@ -28,7 +28,7 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[in
 def bad(tmp_path: Path) -> Path:
     """A file with two mistakes."""
     text = GOOD.read_text(encoding="utf-8")
-    text = text.replace("trials = 30", "trials = 0").replace('settle = "1 min"', 'settle = "1 m"')
+    text = text.replace("trials = 30 ", "trials = 0 ").replace('settle = "1 min"', 'settle = "1 m"')
     path = tmp_path / "bad.toml"
     path.write_text(text, encoding="utf-8")
     return path

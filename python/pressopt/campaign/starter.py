@@ -212,6 +212,7 @@ loading = "person"                # a person confirms every cell; "automatic" wi
 {_device(instrument, answers.instrument_url)}"""
     return f"""[budget]
 trials = {answers.trials}                       # cells in all
+initial = {min(5, answers.trials)}                       # spread evenly, before the strategy is asked
 # stop_gain_below = 0.01          # end earlier, once one more cell is expected to improve less than 1 %
 
 [strategy]
