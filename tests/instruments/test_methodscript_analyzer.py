@@ -92,10 +92,13 @@ def test_a_sweep_measures_the_dummy_cell(bench: Bench) -> None:
 def test_a_full_sweep_takes_little_real_time(bench: Bench) -> None:
     """61 points down to 1 Hz take laboratory seconds and less than 0.3 s of ours."""
     bench.analyzer.identify()
-    began_s, began_lab_s = wall_monotonic_s(), bench.clock.now_s()
-    assert bench.analyzer.measure(Sweep()).frequency_hz.size == 61
-    assert wall_monotonic_s() - began_s < 0.3
-    assert bench.clock.now_s() - began_lab_s > 10
+    took_s = []
+    for _ in range(3):  # the best of three: other programs may want the processor
+        began_s, began_lab_s = wall_monotonic_s(), bench.clock.now_s()
+        assert bench.analyzer.measure(Sweep()).frequency_hz.size == 61
+        took_s.append(wall_monotonic_s() - began_s)
+        assert bench.clock.now_s() - began_lab_s > 10
+    assert min(took_s) < 0.3
 
 
 def test_laboratory_time_after_a_sweep_is_the_same_each_time(profile: DeviceProfile) -> None:
