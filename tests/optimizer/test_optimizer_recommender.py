@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -405,3 +409,42 @@ def test_everything_that_does_not_fit_is_told_at_once() -> None:
     text = str(caught.value)
     for part in ("'gradient' is not known", "cycle_life_cycles", "risk", "initial", "replicates"):
         assert part in text
+
+
+def test_physics_may_be_silent_on_a_quantity() -> None:
+    """A measured quantity unknown to the physics is modelled without it; a predicted one is refused."""
+    recommender = Recommender(SPACE, (Objective("thickness_um"),), prior=Physics(), initial=3)
+    history = [
+        Observation(k, s, outcomes={"thickness_um": Measurement(resistance(s), 0.0)})
+        for k, s in enumerate(SPACE.sample(6, seed=0))
+    ]
+    assert SPACE.contains(recommender.ask(history)[0].settings)
+    assert recommender.recommend(history).model["physics_weight"] == 0.0
+    guess = Recommender(SPACE, (Objective("thickness_um", source="predicted"),), prior=Physics())
+    with pytest.raises(InputError, match="the physics does not know it"):
+        guess.recommend([])
+
+
+def test_threads_do_not_change_a_bit() -> None:
+    """One thread and four give the same proposal and the same recommendation, to the last bit."""
+    script = (
+        "import sys; sys.path.insert(0, 'tests/optimizer')\n"
+        "from test_optimizer_recommender import campaign, make, Physics\n"
+        "for name, prior in (('gp', None), ('physics-gp', Physics())):\n"
+        "    one = make(name, prior=prior, seed=5)\n"
+        "    history = campaign(one, 9, noise=0.05)\n"
+        "    print(one.ask(history, n=3), one.recommend(history))\n"
+    )
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "RAYON_NUM_THREADS": count},
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for count in ("1", "4")
+    ]
+    assert told[0] == told[1]
+    assert "settings" in told[0]

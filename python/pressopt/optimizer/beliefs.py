@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pressopt._core import GaussianProcess, SuccessClassifier, log_normal_cdf
-from pressopt.optimizer.goals import Objective, OutcomeConstraint, from_model, measurement_to_model
+from pressopt.errors import InputError
+from pressopt.optimizer.goals import Objective, OutcomeConstraint, from_model, measurement_to_model, on_log_scale
 from pressopt.optimizer.observation import Interval, Settings
 from pressopt.optimizer.question import Prior, Question, achieved
 from pressopt.optimizer.space import key_of
@@ -284,9 +285,24 @@ def _with_sign(
     return learned if learned is not None else belief
 
 
+def _speaks_of(question: Question, quantity: str) -> bool:
+    """Whether there is physics that knows the quantity."""
+    if question.prior is None:
+        return False
+    try:
+        question.prior.draws(quantity, question.space.sample(1, seed=0))
+    except KeyError:
+        return False
+    return True
+
+
 def _foresee(question: Question, quantity: str, weights: Array | None) -> Belief:
     """What physics alone expects."""
     assert question.prior is not None, "the recommender refuses predictions without a prior"
+    if not _speaks_of(question, quantity):
+        raise InputError(
+            f"'{quantity}' is to be predicted, but the physics does not know it: measure it or leave it out"
+        )
     spread = draws_of(question.prior, quantity, question.space.sample(32, seed=0, distinct=False))
     scale = float(spread.std()) or 1.0
     share = weights if weights is not None else np.full(len(spread), 1.0 / len(spread))
@@ -309,7 +325,7 @@ def _learn(
     read = [measurement_to_model(quantity, told[row].outcomes[quantity]) for row in rows]
     y = sign * np.array([value for value, _ in read])
     variance = np.array([v for _, v in read])
-    prior = question.prior if physics else None
+    prior = question.prior if physics and _speaks_of(question, quantity) else None
     spread = float(y.std()) if len(y) > 1 else 0.0
     if prior is not None and len(y) < _ENOUGH_TO_JUDGE:
         sample = draws_of(prior, quantity, question.space.sample(32, seed=0, distinct=False))
@@ -330,8 +346,6 @@ def _learn(
     if prior is None:
         return belief
     expected = sign * draws_of(prior, quantity, [places[row] for row in rows])
-    from pressopt.optimizer.goals import on_log_scale
-
     discrepancy = GaussianProcess.fit(
         x,
         (y - expected) / scale,
