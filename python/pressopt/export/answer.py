@@ -313,7 +313,9 @@ def _initial_reference(state: CampaignState, quantity: str, direction: str) -> R
 
 def _best_reference(state: CampaignState, quantity: str, direction: str) -> Reference | None:
     best = best_trial(state.done, quantity, direction)
-    return None if best is None else _measured_reference(BEST_CELL, best, quantity)
+    return (
+        None if best is None or best.reason == INITIAL_DESIGN else _measured_reference(BEST_CELL, best, quantity)
+    )
 
 
 def _measured_reference(name: str, trial: TrialState, quantity: str) -> Reference:

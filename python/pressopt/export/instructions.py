@@ -94,10 +94,12 @@ class Instructions:
     title: str
     goal: str
     status: str
+    die_name: str
     die: str
     cell: str
     never_above: str
     steps: tuple[Step, ...]
+    before: str
     checks: tuple[str, ...]
     troubles: tuple[tuple[str, str], ...]
     expectations: tuple[Expectation, ...]
@@ -122,10 +124,12 @@ def instructions(answer: Answer, *, ram_area_cm2: float | None = None) -> Instru
         title=experiment.title,
         goal=experiment.goal,
         status=answer.status,
-        die=f"Ø {number(cell.die.diameter_mm)} mm",
+        die_name="Electrode" if experiment.rolled else "Die",
+        die=f"Ø {number(cell.electrode_diameter_mm if experiment.rolled else cell.die.diameter_mm)} mm",
         cell=" | ".join(_layer(layer) for layer in cell.layers),
         never_above=_never_above(answer),
         steps=steps,
+        before="Before the rolls turn" if experiment.rolled else "Before the ram moves",
         checks=_checks(answer, ram_area_cm2),
         troubles=() if protocol is None else _troubles(answer, protocol),
         expectations=tuple(_expectation(result) for result in answer.results if result.expected is not None),
@@ -210,8 +214,8 @@ def _measure_step(answer: Answer, protocol: PressingProtocol, die: Die, ram_area
     return Step(
         name="Measure",
         how=how,
-        gauge=Figure(gauge_number(die.force_kn(held)), "kN"),
-        also=_also(die, held, ram_area_cm2) if held > 0 else ("released",),
+        gauge=Figure("free", "") if protocol.rolled else Figure(gauge_number(die.force_kn(held)), "kN"),
+        also=_also(die, held, ram_area_cm2) if held > 0 else ("released",) * (not protocol.rolled),
         gauge_window=_force_window(stage_windows(answer, STACK), die),
         hold=_timer(protocol.settle_s),
         hold_window="wait before measuring" if protocol.settle_s else "",
@@ -378,19 +382,12 @@ def _table(answer: Answer) -> tuple[str, ...]:
     """Headings of the table to fill in, with units."""
     main = answer.main
     unit = quantity_unit(main.quantity)
-    read = "N/mm" if answer.experiment.rolled else "kN"
     result = f"Result / {unit}" if main.source == "measured" and unit else "Result"
-    return (
-        "Cell",
-        "Date, time",
-        f"Force / {read}",
-        "Lowest in hold",
-        "Dwell",
-        "Temp. / °C",
-        result,
-        "Remarks",
-        "By",
-    )
+    if answer.experiment.rolled:
+        set_ = ("Force / N/mm", "Speed / mm/s", "Passes")
+    else:
+        set_ = ("Force / kN", "Lowest in hold", "Dwell")
+    return ("Cell", "Date, time", *set_, "Temp. / °C", result, "Remarks", "By")
 
 
 def _provenance(answer: Answer) -> tuple[str, ...]:

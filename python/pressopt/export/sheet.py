@@ -15,8 +15,8 @@ from pressopt.export.sheet_drawing import nyquist, programme, qr_code
 from pressopt.export.spectra import recorded_spectrum
 
 _STYLE = Path(__file__).with_name("sheet.css")
-#: Rows of the table to fill in, for a protocol of few steps; long protocols get fewer.
-_ROWS, _FEWEST_ROWS = 5, 3
+#: Rows of the table to fill in: more than a page holds; the style sheet hides those that do not fit.
+_ROWS = 30
 #: Titles longer than this are set smaller, so that they stay on one line or two.
 _LONG_TITLE = 46
 #: From this number of steps on, lines are set closer.
@@ -51,8 +51,11 @@ def operator_sheet(answer: Answer, journal: Journal, *, ram_area_cm2: float | No
     parts.append(_columns(words))
     if words.expectations:
         parts.append(_result(answer, journal, words.expectations))
-    rows = max(_FEWEST_ROWS, _ROWS - max(0, len(words.steps) - 4))
-    parts += [_fill(words.table, rows), _footer(words)]
+    if words.steps:
+        parts.append(_fill(words.table))
+    else:
+        parts.append('<div class="fill"></div>')
+    parts.append(_footer(words))
     title = escape(f"{answer.experiment.name}: operator's sheet")
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
@@ -79,7 +82,7 @@ def _facts(words: Instructions) -> str:
         else ""
     )
     return (
-        f'<dl class="facts"><div><dt>Die</dt><dd class="nowrap">{escape(words.die)}</dd></div>'
+        f'<dl class="facts"><div><dt>{words.die_name}</dt><dd class="nowrap">{escape(words.die)}</dd></div>'
         f'<div class="wide"><dt>Cell, from the bottom up</dt><dd>{escape(words.cell)}</dd></div>{stop}</dl>'
     )
 
@@ -111,7 +114,7 @@ def _note(text: str) -> str:
 
 def _columns(words: Instructions) -> str:
     checks = "".join(f"<li>{escape(check)}</li>" for check in words.checks)
-    found = f'<section class="columns"><div><h2>Before the ram moves</h2><ul class="check">{checks}</ul></div>'
+    found = f'<section class="columns"><div><h2>{escape(words.before)}</h2><ul class="check">{checks}</ul></div>'
     if words.troubles:
         rows = "".join(_trouble(when, do) for when, do in words.troubles)
         found += f'<div><h2>If something is off</h2><table class="when">{rows}</table></div>'
@@ -166,12 +169,12 @@ def _picture(answer: Answer, journal: Journal) -> str:
     return f'{drawn}<p class="soft">Cell {nearest.number}, pressed nearest to these settings.</p>'
 
 
-def _fill(headings: Sequence[str], rows: int) -> str:
+def _fill(headings: Sequence[str]) -> str:
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
     row = f"<tr>{'<td>&nbsp;</td>' * len(headings)}</tr>"
     return (
         f'<section class="fill"><h2>As pressed</h2><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{row * rows}</tbody></table></section>"
+        f"<tbody>{row * _ROWS}</tbody></table></section>"
     )
 
 

@@ -13,6 +13,8 @@ import numpy.typing as npt
 from pressopt.export.wording import duration, number
 from pressopt.pressing import PressingProtocol, RollStage
 
+#: A programme that hardly heats is drawn as nearly flat, °C.
+_LEAST_SPAN_C = 25.0
 _INK, _SOFT, _LINE, _ACCENT, _HEAT = "#14181c", "#5a646e", "#c9d0d6", "#0a5c66", "#c2410c"
 
 
@@ -42,7 +44,7 @@ def programme(protocol: PressingProtocol) -> str:
     highest = max(pressure for _, pressure, _, _ in holds)
     coldest = min([25.0, *(temperature for _, _, temperature, _ in holds)])
     hottest = max(temperature for _, _, temperature, _ in holds)
-    span = max(hottest - coldest, 1.0)
+    span = max(hottest - coldest, _LEAST_SPAN_C)
 
     def y_pressure(pressure_mpa: float) -> float:
         return base - (base - top) * 0.78 * pressure_mpa / highest

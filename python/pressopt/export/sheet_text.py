@@ -17,11 +17,11 @@ def operator_text(answer: Answer, *, ram_area_cm2: float | None = None) -> str:
     lines += _wrapped(words.goal) if words.goal else []
     if words.status:
         lines += ["", *_wrapped(words.status)]
-    lines += ["", *_wrapped(f"Die {words.die}. Cell, from the bottom up: {words.cell}")]
+    lines += ["", *_wrapped(f"{words.die_name} {words.die}. Cell, from the bottom up: {words.cell}")]
     if words.never_above:
         lines.append(f"NEVER ABOVE {words.never_above}")
     lines += _steps(words)
-    lines += ["", "Before the ram moves"]
+    lines += ["", words.before]
     for check in words.checks:
         lines += _wrapped(check, first="  [ ] ", rest="      ")
     if words.troubles:

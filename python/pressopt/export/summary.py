@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,7 +150,7 @@ def _settings_table(answer: Answer) -> RenderableType:
         table.add_row(
             label_of(name),
             text,
-            "" if window is None else _window(name, window),
+            "" if window is None else _window(name, window, whole=variable.kind == "integer"),
             f"{setting(name, variable.low)} to {setting(name, variable.high)}"
             if variable.numeric
             else ", ".join(variable.choices),
@@ -158,8 +159,11 @@ def _settings_table(answer: Answer) -> RenderableType:
     return table
 
 
-def _window(name: str, window: tuple[float, float]) -> str:
-    if name.endswith("_s") and unit_of(name) == "s":
+def _window(name: str, window: tuple[float, float], *, whole: bool) -> str:
+    if whole:
+        low, high = math.ceil(window[0]), math.floor(window[1])
+        return f"{low} to {high}" if high > low else str(low)
+    if unit_of(name) == "s":
         return f"{rough_duration(window[0])} to {rough_duration(window[1])}"
     return f"{interval(*window)} {unit_of(name)}"
 

@@ -60,7 +60,15 @@ def draw_convergence(answer: Answer) -> Figure:
     axes.set_ylabel(quantity_axis(result.quantity))
     strip.set_title(answer.experiment.title)
     if not answer.complete:
-        figure.text(0.995, 0.985, "not finished", ha="right", va="top", color=ORANGE, weight="bold")
+        figure.text(
+            0.995,
+            0.985,
+            "no result" if answer.state.closed is not None else "not finished",
+            ha="right",
+            va="top",
+            color=ORANGE,
+            weight="bold",
+        )
     handles, labels = axes.get_legend_handles_labels()
     more, more_labels = strip.get_legend_handles_labels()
     figure.legend(handles + more, labels + more_labels, loc="outside lower center", ncols=3)

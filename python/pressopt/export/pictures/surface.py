@@ -291,6 +291,10 @@ def _dress(axes: Axes, which: str, variable: Variable) -> None:
         axes.set_ylabel(text)
         axes.set_yscale("log" if variable.scale == "log" else "linear")
         axes.set_ylim(variable.low, variable.high)
+    if variable.kind == "integer" and variable.scale != "log":
+        from matplotlib.ticker import MaxNLocator
+
+        (axes.xaxis if which == "x" else axes.yaxis).set_major_locator(MaxNLocator(integer=True))
     if variable.scale == "log":
         plain_ticks(axes, "x" if which == "x" else "y")
     if timed:
