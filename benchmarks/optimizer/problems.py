@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +96,7 @@ def _problem(name: str, dimension: int, function: Callable[[Array], float], mini
     ]
 
 
+@lru_cache(maxsize=1)
 def problems() -> dict[str, Problem]:
     """All problems by name."""
     found = [
