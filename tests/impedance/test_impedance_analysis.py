@@ -87,10 +87,13 @@ def test_the_deviation_is_honest() -> None:
 
 @pytest.mark.long
 def test_the_deviation_is_honest_over_a_thousand_cells() -> None:
-    """Of 1000 random cells 93 to 99 % hold the interface in its 95 % interval, 90 to 98 % the whole cell."""
+    """Of 1000 random cells 93 to 99 % hold the interface in its 95 % interval, the whole cell in 90 % or more.
+
+    The whole cell's deviation allows for a gain error of the analyser that the made-up cells do not have.
+    """
     interface, whole = _inside(1000, seed=2)
     assert 0.93 <= interface <= 0.99
-    assert 0.90 <= whole <= 0.98
+    assert whole >= 0.90
 
 
 def test_twice_the_area_is_twice_the_specific_resistance() -> None:
