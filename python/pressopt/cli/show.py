@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,18 +69,18 @@ def _campaign(answer: Answer, document: Mapping[str, Any], folder: Path) -> Rend
     from rich.text import Text
 
     from pressopt.export.pictures.convergence import shown_result
-    from pressopt.export.wording import number, quantity_unit, unit_of, with_sd
+    from pressopt.export.wording import label_of, number, quantity_unit, split, unit_of, with_sd
 
     result = shown_result(answer)
     unit = quantity_unit(result.quantity)
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False, width=_WIDTH)
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("phase", no_wrap=True)
+    shared = Counter(split(variable.name)[1] for variable in answer.experiment.space.variables)
     for variable in answer.experiment.space.variables:
-        _, _, name = variable.name.rpartition(".")
-        short = name.removesuffix("_mpa").removesuffix("_n_mm").removesuffix("_mm_s").removesuffix("_c")
-        short = short.removesuffix("_s").replace("_", " ")
-        heading = f"{short}\n{variable.unit or unit_of(variable.name)}"
+        stage, name = split(variable.name)
+        words = label_of(variable.name if shared[name] > 1 and stage else name)
+        heading = f"{words.replace(' ', chr(10), 1)}\n{variable.unit or unit_of(variable.name)}"
         table.add_column(Text(heading), justify="right", no_wrap=True)
     table.add_column(Text(f"result ± sd\n{unit}"), justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
@@ -112,7 +113,7 @@ def _campaign(answer: Answer, document: Mapping[str, Any], folder: Path) -> Rend
     lines: list[RenderableType] = [head, table]
     expected = result.expected
     if answer.recommendation is not None and expected is not None:
-        from pressopt.export.wording import label_of, setting
+        from pressopt.export.wording import setting
 
         named = ", ".join(f"{label_of(n)} {setting(n, v)}" for n, v in answer.recommendation.settings.items())
         lines.append(
