@@ -53,7 +53,7 @@ def recommend(question: Question, *, physics: bool) -> Recommendation:
         settings, front = _best_of_front(beliefs, rng, visited)
     point = question.space.to_unit(settings)[None, :]
     expected = _expected(beliefs, point, settings)
-    feasibility = _success_at(beliefs, point)
+    feasibility = _success_at(beliefs, point, settings)
     return Recommendation(
         settings=settings,
         expected=expected,
@@ -73,10 +73,10 @@ def _expected(beliefs: Beliefs, point: Array, settings: Settings) -> dict[str, I
     return {belief.quantity: belief.interval(belief.at(point, [settings]))[0] for belief in both}
 
 
-def _success_at(beliefs: Beliefs, point: Array) -> float:
+def _success_at(beliefs: Beliefs, point: Array, settings: Settings) -> float:
     """Probability of success; without any failure, that of the rule of succession (Laplace 1774)."""
-    if beliefs.success is not None:
-        return float(np.exp(beliefs.log_success(point)[0]))
+    if beliefs.feasibility.informed or beliefs.feasibility.classifier is not None:
+        return float(np.exp(beliefs.log_success(point, [settings])[0]))
     return (len(beliefs.points) + 1.0) / (len(beliefs.points) + 2.0)
 
 
@@ -87,7 +87,7 @@ def _least(beliefs: Beliefs) -> list[float]:
 def _penalty(beliefs: Beliefs, points: Array, settings: Sequence[Settings]) -> Array:
     """Shape (n,): log probabilities that are missing; 0 where everything is as sure as asked."""
     least = _least(beliefs)
-    missing = np.minimum(beliefs.log_success(points) - least[-1], 0.0)
+    missing = np.minimum(beliefs.log_success(points, settings) - least[-1], 0.0)
     if beliefs.constraints:
         logs = beliefs.log_constraints(points, settings) - np.array(least[:-1])[:, None]
         missing = missing + np.minimum(logs, 0.0).sum(axis=0)
@@ -116,7 +116,7 @@ def _best(beliefs: Beliefs, rng: np.random.Generator, visited: Array) -> Setting
             [belief.pure],
             answer=(CAUTION, _least(beliefs)),
             constraints=bounds,
-            success=beliefs.success,
+            success=beliefs.feasibility.classifier,
             free=question.space.free,
             relations=question.space.linear_relations,
         )

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pressopt._core import GaussianProcess, SuccessClassifier, log_normal_cdf
+from pressopt._core import GaussianProcess, log_normal_cdf
 from pressopt.errors import InputError
+from pressopt.optimizer.feasibility import Feasibility, feasibility
 from pressopt.optimizer.goals import Objective, OutcomeConstraint, from_model, measurement_to_model, on_log_scale
 from pressopt.optimizer.observation import Interval, Settings
 from pressopt.optimizer.question import Prior, Question, achieved
@@ -178,8 +179,7 @@ class Beliefs:
         question: What was asked.
         objectives: One belief per objective.
         constraints: One belief per outcome constraint; its sign is 1.
-        success: Where trials succeed; ``None`` while none was tried.
-        failed: Whether any trial failed by its settings.
+        feasibility: Where trials succeed.
         points: Shape (n, dimension): where all trials were that say something, as achieved.
         settings: The same as settings that the press can set: as asked.
         valid: Shape (n,): which of them succeeded.
@@ -188,22 +188,20 @@ class Beliefs:
     question: Question
     objectives: tuple[Belief, ...]
     constraints: tuple[Belief, ...]
-    success: SuccessClassifier | None
-    failed: bool
+    feasibility: Feasibility
     points: Array
     settings: tuple[Settings, ...]
     valid: NDArray[np.bool_]
 
     @property
     def pure(self) -> bool:
-        """Whether every belief is a plain process."""
-        return all(belief.pure is not None for belief in (*self.objectives, *self.constraints))
+        """Whether every belief is a plain process, so that gradients may be used."""
+        plain = all(belief.pure is not None for belief in (*self.objectives, *self.constraints))
+        return plain and not self.feasibility.informed
 
-    def log_success(self, points: Array) -> Array:
-        """Shape (n,): log probability that a trial does not fail; 0 where no trial says anything."""
-        if self.success is None:
-            return np.zeros(len(points))
-        return self.success.log_probability(points)
+    def log_success(self, points: Array, settings: Sequence[Settings]) -> Array:
+        """Shape (n,): log probability that a trial does not fail; 0 where nothing is known."""
+        return self.feasibility.log_success(points, settings)
 
     def log_constraints(self, points: Array, settings: Sequence[Settings]) -> Array:
         """Shape (constraints, n): log probability that each outcome keeps its bounds."""
@@ -240,11 +238,12 @@ def believe(question: Question, *, physics: bool) -> Beliefs | None:
     points = np.array([question.space.to_unit(place) for place in places]).reshape(-1, question.space.dimension)
     valid = np.array([bool(observation.feasible) for observation in told], dtype=bool)
     goals: list[Objective | OutcomeConstraint] = [*question.objectives, *question.constraints]
+    possible = feasibility(points, places, valid, question.prior if physics else None)
     measured: dict[str, Belief] = {}
     weights: Array | None = None
     for goal in goals:
         if goal.source == "measured" and goal.quantity not in measured:
-            belief = _learn(question, goal.quantity, places, points, physics=physics)
+            belief = _learn(question, goal.quantity, places, points, possible, physics=physics)
             if belief is None:
                 return None
             measured[goal.quantity] = belief
@@ -256,7 +255,7 @@ def believe(question: Question, *, physics: bool) -> Beliefs | None:
         belief = (
             measured[goal.quantity] if goal.source == "measured" else _foresee(question, goal.quantity, weights)
         )
-        found.append(_with_sign(question, belief, sign, places, points, physics=physics))
+        found.append(_with_sign(question, belief, sign, places, points, possible, physics=physics))
     names = question.space.names
     keys = [key_of(question.space, observation.settings) for observation in told]
     settings = tuple(dict(zip(names, key, strict=True)) for key in keys)
@@ -265,8 +264,7 @@ def believe(question: Question, *, physics: bool) -> Beliefs | None:
         question=question,
         objectives=tuple(found[:count]),
         constraints=tuple(found[count:]),
-        success=SuccessClassifier.fit(points, valid.tolist()) if told and not valid.all() else None,
-        failed=bool((~valid).any()),
+        feasibility=possible,
         points=points,
         settings=settings,
         valid=valid,
@@ -274,14 +272,21 @@ def believe(question: Question, *, physics: bool) -> Beliefs | None:
 
 
 def _with_sign(
-    question: Question, belief: Belief, sign: float, places: Sequence[Settings], points: Array, *, physics: bool
+    question: Question,
+    belief: Belief,
+    sign: float,
+    places: Sequence[Settings],
+    points: Array,
+    possible: Feasibility,
+    *,
+    physics: bool,
 ) -> Belief:
     """The same belief with the sign that makes less better."""
     if sign == belief.sign:
         return belief
     if belief.plain is None:
         return replace(belief, sign=sign, shift=-belief.shift)
-    learned = _learn(question, belief.quantity, places, points, physics=physics, sign=sign)
+    learned = _learn(question, belief.quantity, places, points, possible, physics=physics, sign=sign)
     return learned if learned is not None else belief
 
 
@@ -314,6 +319,7 @@ def _learn(
     quantity: str,
     places: Sequence[Settings],
     points: Array,
+    possible: Feasibility,
     *,
     physics: bool,
     sign: float = 1.0,
@@ -338,7 +344,9 @@ def _learn(
     if not rows:
         assert prior is not None
         draws = len(draws_of(prior, quantity, question.space.sample(1, seed=0)))
-        return Belief(quantity, sign, 0.0, scale, None, None, 1.0, np.full(draws, 1.0 / draws), 0.0, prior)
+        log_weight = possible.draw_log_likelihood if possible.draw_log_likelihood.size else np.zeros(draws)
+        weight = np.exp(log_weight - np.logaddexp.reduce(log_weight))
+        return Belief(quantity, sign, 0.0, scale, None, None, 1.0, weight, 0.0, prior)
     x, noise = points[rows], variance / scale**2
     shift = float(y.mean())
     plain = GaussianProcess.fit(x, ((y - shift) / scale)[None, :], noise)
@@ -350,6 +358,7 @@ def _learn(
         x,
         (y - expected) / scale,
         noise,
+        log_weights=possible.draw_log_likelihood if possible.draw_log_likelihood.size else None,
         signal=_DISCREPANCY,
         mean_variance=_OFFSET_LOG / scale**2 if on_log_scale(quantity) else _OFFSET_LINEAR,
     )

@@ -89,7 +89,7 @@ def described(beliefs: Beliefs, settings: Settings, reason: str) -> Proposal:
     for belief in (*beliefs.objectives, *beliefs.constraints):
         if belief.quantity:
             predicted[belief.quantity] = belief.interval(belief.at(point, [settings]))[0]
-    feasibility = float(np.exp(beliefs.log_success(point)[0]))
+    feasibility = float(np.exp(beliefs.log_success(point, [settings])[0]))
     return Proposal(settings, reason, predicted, feasibility)
 
 
@@ -132,7 +132,7 @@ def _with_gradients(beliefs: Beliefs, candidates: Array) -> tuple[Array, Array]:
         best=best,
         front=front,
         constraints=bounds,
-        success=beliefs.success,
+        success=beliefs.feasibility.classifier,
         free=question.space.free,
         relations=question.space.linear_relations,
     )
@@ -159,12 +159,12 @@ def gain(beliefs: Beliefs, points: Array, settings: Sequence[Settings], start: A
         value = log_hypervolume_gain(means, variances, (pairs.tolist(), reference.tolist()))
     if beliefs.constraints:
         value = value + beliefs.log_constraints(points, settings).sum(axis=0)
-    return value + beliefs.log_success(points)
+    return value + beliefs.log_success(points, settings)
 
 
 def _good_enough(beliefs: Beliefs, points: Array, settings: Sequence[Settings]) -> NDArray[np.bool_]:
     """Shape (n,): whether constraints and success have at least an even chance."""
-    likely = beliefs.log_success(points) >= _EVEN_CHANCE
+    likely = beliefs.log_success(points, settings) >= _EVEN_CHANCE
     if beliefs.constraints:
         likely &= (beliefs.log_constraints(points, settings) >= _EVEN_CHANCE).all(axis=0)
     return likely

@@ -220,20 +220,41 @@ struct SuccessClassifier {
 #[pymethods]
 impl SuccessClassifier {
     #[staticmethod]
-    fn fit(py: Python<'_>, x: PyReadonlyArray2<'_, f64>, success: Vec<bool>) -> PyResult<Self> {
+    #[pyo3(signature = (x, success, *, mean=None))]
+    fn fit(
+        py: Python<'_>,
+        x: PyReadonlyArray2<'_, f64>,
+        success: Vec<bool>,
+        mean: Option<PyReadonlyArray1<'_, f64>>,
+    ) -> PyResult<Self> {
         let (x, _, d) = rows(&x);
+        let mean = mean.as_ref().map(values);
         let inner = py
-            .detach(|| Classifier::fit(x, d, &success))
+            .detach(|| match mean {
+                Some(mean) => Classifier::fit_with_mean(x, d, &success, &mean),
+                None => Classifier::fit(x, d, &success),
+            })
             .map_err(refused)?;
         Ok(Self { inner })
     }
 
+    #[pyo3(signature = (points, *, mean=None))]
     fn log_probability<'py>(
         &self,
         py: Python<'py>,
         points: PyReadonlyArray2<'py, f64>,
+        mean: Option<PyReadonlyArray1<'py, f64>>,
     ) -> PyResult<Vector<'py>> {
-        let (points, _, d) = rows(&points);
+        let (points, count, d) = rows(&points);
+        let mean = mean.as_ref().map(values);
+        if let Some(mean) = &mean
+            && mean.len() != count
+        {
+            return Err(refused(GpError::Shape(format!(
+                "{} prior means for {count} points: give one for each",
+                mean.len()
+            ))));
+        }
         if d != self.inner.dimension() {
             return Err(refused(GpError::Shape(format!(
                 "points have {d} columns: give {}",
@@ -243,7 +264,11 @@ impl SuccessClassifier {
         let found: Vec<f64> = py.detach(|| {
             points
                 .chunks_exact(d)
-                .map(|p| self.inner.log_probability(p, None))
+                .enumerate()
+                .map(|(row, p)| match &mean {
+                    Some(mean) => self.inner.log_probability_with_mean(p, mean[row], None),
+                    None => self.inner.log_probability(p, None),
+                })
                 .collect()
         });
         Ok(found.into_pyarray(py))

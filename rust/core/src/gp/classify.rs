@@ -34,7 +34,26 @@ impl Classifier {
     /// # Errors
     /// As for [`Training::new`].
     pub fn fit(x: Vec<f64>, d: usize, success: &[bool]) -> Result<Self, GpError> {
+        Self::fit_with_mean(x, d, success, &vec![OFFSET; success.len()])
+    }
+
+    /// The same with a prior mean of the latent function for each trial, from physics for instance.
+    ///
+    /// # Errors
+    /// As for [`Training::new`], and for a mean that is not finite or has another length.
+    pub fn fit_with_mean(
+        x: Vec<f64>,
+        d: usize,
+        success: &[bool],
+        mean: &[f64],
+    ) -> Result<Self, GpError> {
         let n = success.len();
+        if mean.len() != n || mean.iter().any(|m| !m.is_finite()) {
+            return Err(GpError::Shape(format!(
+                "{} prior means for {n} trials: give one finite number for each",
+                mean.len()
+            )));
+        }
         let training = Training::new(x, d, vec![vec![0.0; n]], vec![0.0], vec![0.0; n])?;
         let labels: Vec<f64> = success
             .iter()
@@ -44,7 +63,7 @@ impl Classifier {
         for scale in SCALES {
             let length = scale * (d as f64).sqrt();
             let kernel = Kernel::new(&vec![length; d], SIGNAL, CONSTANT);
-            let fitted = Self::laplace(&training, &labels, kernel);
+            let fitted = Self::laplace(&training, &labels, mean, kernel);
             if best
                 .as_ref()
                 .is_none_or(|b| fitted.log_evidence > b.log_evidence)
@@ -55,7 +74,7 @@ impl Classifier {
         best.ok_or(GpError::Empty)
     }
 
-    fn laplace(training: &Training, labels: &[f64], kernel: Kernel) -> Self {
+    fn laplace(training: &Training, labels: &[f64], mean: &[f64], kernel: Kernel) -> Self {
         let (d, n) = (training.d, labels.len());
         let prior = kernel.covariance(&training.x, d, &vec![1e-8; n]);
         let at = |a: usize, b: usize| prior[super::triangle::row(a.max(b)) + a.min(b)];
@@ -68,14 +87,15 @@ impl Classifier {
             let likelihood: f64 = f
                 .iter()
                 .zip(labels)
-                .map(|(f, y)| log_cdf(y * (f + OFFSET)))
+                .zip(mean)
+                .map(|((f, y), m)| log_cdf(y * (f + m)))
                 .sum();
             likelihood - 0.5 * dot(a, f)
         };
         let (mut a, mut f) = (vec![0.0; n], vec![0.0; n]);
         let mut value = objective(&a, &f);
         for _ in 0..30 {
-            let (slopes, curvatures) = likelihood(&f, labels);
+            let (slopes, curvatures) = likelihood(&f, labels, mean);
             let roots: Vec<f64> = curvatures.iter().map(|w| w.sqrt()).collect();
             let Some(factor) = scaled_factor(&prior, &roots) else {
                 break;
@@ -101,7 +121,7 @@ impl Classifier {
                 break;
             }
         }
-        let (slopes, curvatures) = likelihood(&f, labels);
+        let (slopes, curvatures) = likelihood(&f, labels, mean);
         let roots: Vec<f64> = curvatures.iter().map(|w| w.sqrt()).collect();
         let factor = scaled_factor(&prior, &roots).unwrap_or_else(|| identity(n));
         let log_evidence = value - 0.5 * factor.log_determinant();
@@ -131,11 +151,22 @@ impl Classifier {
     /// Log probability that a trial at `point` succeeds; its gradient is added to `gradient` when given.
     #[must_use]
     pub fn log_probability(&self, point: &[f64], gradient: Option<&mut [f64]>) -> f64 {
+        self.log_probability_with_mean(point, OFFSET, gradient)
+    }
+
+    /// The same where the latent function has another prior mean; its gradient takes that mean as constant.
+    #[must_use]
+    pub fn log_probability_with_mean(
+        &self,
+        point: &[f64],
+        prior_mean: f64,
+        gradient: Option<&mut [f64]>,
+    ) -> f64 {
         let n = self.roots.len();
         let (mut cross, mut slopes) = (vec![0.0; n], vec![0.0; n]);
         self.kernel
             .cross_with_slopes(point, &self.x, &mut cross, &mut slopes);
-        let mean = OFFSET + dot(&self.slopes, &cross);
+        let mean = prior_mean + dot(&self.slopes, &cross);
         let mut v: Vec<f64> = cross.iter().zip(&self.roots).map(|(k, r)| k * r).collect();
         self.factor.solve_lower(&mut v);
         let variance = (self.kernel.at_zero() - dot(&v, &v)).max(0.0);
@@ -165,11 +196,12 @@ impl Classifier {
 }
 
 /// First derivative and negative second derivative of the log likelihood, per observation.
-fn likelihood(f: &[f64], labels: &[f64]) -> (Vec<f64>, Vec<f64>) {
+fn likelihood(f: &[f64], labels: &[f64], mean: &[f64]) -> (Vec<f64>, Vec<f64>) {
     f.iter()
         .zip(labels)
-        .map(|(f, y)| {
-            let z = y * (f + OFFSET);
+        .zip(mean)
+        .map(|((f, y), m)| {
+            let z = y * (f + m);
             let ratio = (log_pdf(z) - log_cdf(z)).exp();
             (y * ratio, (ratio * (ratio + z)).max(1e-12))
         })
