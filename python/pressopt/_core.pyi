@@ -164,6 +164,9 @@ class SuccessClassifier:
     ) -> npt.NDArray[np.float64]: ...
     @property
     def log_evidence(self) -> float: ...
+    @staticmethod
+    def prior_variance() -> float:
+        """Variance of the latent function where no trial is near."""
 
 def gp_log_evidence(
     x: npt.NDArray[np.float64],

@@ -1,11 +1,11 @@
 """Where trials succeed: a classifier whose prior mean is the physics of shorts and cracks, its threshold learned.
 
-    p_j(x)   probability of a failure at x by draw j of the physics, from its short, crack and damage hazards
-    b        shift of the log odds of all hazards: how far the physics misplaces its threshold
-    w_jb     posterior weight of draw j and shift b, from which trials failed and which did not
-    m(x)     probit of Σ w_jb σ(-(logit p_j(x) + b)): what the physics, so corrected, expects
-    g(x)     process behind a probit that learns what m gets wrong (Laplace's approximation)
-    s        weight of the process with physics against one without, by their evidence
+p_j(x)   probability of a failure at x by draw j of the physics, from its short, crack and damage hazards
+b        shift of the log odds of all hazards: how far the physics misplaces its threshold
+w_jb     posterior weight of draw j and shift b, from which trials failed and which did not
+m(x)     probit of Σ w_jb σ(-(logit p_j(x) + b)): what the physics, so corrected, expects
+g(x)     process behind a probit that learns what m gets wrong (Laplace's approximation)
+s        weight of the process with physics against one without, by their evidence
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Feasibility:
         if self.informed_classifier is None:
             from scipy.special import log_ndtr
 
-            informed: Array = log_ndtr(mean)
+            informed: Array = log_ndtr(mean / math.sqrt(1.0 + SuccessClassifier.prior_variance()))
         else:
             informed = self.informed_classifier.log_probability(points, mean=mean)
         if self.physics_share == 1.0:
@@ -118,9 +118,7 @@ def feasibility(
         gain = informed.log_evidence - plain.log_evidence
         share = 1.0 / (1.0 + math.exp(-min(max(gain, -30.0), 30.0)))
     by_draw: Array = np.logaddexp.reduce(log_weight, axis=1)
-    return Feasibility(
-        plain, informed, prior, draws, _SHIFTS[shifts], weights, share, by_draw - by_draw.max()
-    )
+    return Feasibility(plain, informed, prior, draws, _SHIFTS[shifts], weights, share, by_draw - by_draw.max())
 
 
 def hazard_log_odds(prior: Prior, settings: Sequence[Settings]) -> Array:
@@ -158,10 +156,11 @@ def _count(prior: Prior) -> int:
 
 
 def _probit(success: Array) -> Array:
-    """Probit of a probability, never surer than the physics may be."""
+    """Prior mean of the latent function that gives this probability where no trial is near."""
     from scipy.special import ndtri
 
-    latent: Array = np.clip(ndtri(success), -_SUREST, _SUREST)
+    width = math.sqrt(1.0 + SuccessClassifier.prior_variance())
+    latent: Array = width * np.clip(ndtri(success), -_SUREST, _SUREST)
     return latent
 
 

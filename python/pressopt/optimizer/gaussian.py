@@ -177,7 +177,8 @@ def to_beat(beliefs: Beliefs, otherwise: Array | None = None) -> float:
     if not len(points):
         if otherwise is None:
             return belief.shift
-        return float(belief.at(otherwise, as_settings(beliefs.question, otherwise)).mean.min())
+        # An ordinary cell, not the best imaginable: that one would be worth any risk.
+        return float(np.median(belief.at(otherwise, as_settings(beliefs.question, otherwise)).mean))
     settings = as_settings(beliefs.question, points)
     mean = belief.at(points, settings).mean
     good = _good_enough(beliefs, points, settings)

@@ -278,6 +278,11 @@ impl SuccessClassifier {
     fn log_evidence(&self) -> f64 {
         self.inner.log_evidence()
     }
+
+    #[staticmethod]
+    fn prior_variance() -> f64 {
+        Classifier::prior_variance()
+    }
 }
 
 #[pyfunction]

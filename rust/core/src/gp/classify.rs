@@ -136,6 +136,13 @@ impl Classifier {
         }
     }
 
+    /// Variance of the latent function where no trial is near: a prior mean `m` there gives the probability
+    /// Φ(m / √(1 + variance)).
+    #[must_use]
+    pub fn prior_variance() -> f64 {
+        SIGNAL + CONSTANT
+    }
+
     /// Columns.
     #[must_use]
     pub fn dimension(&self) -> usize {
