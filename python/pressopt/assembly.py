@@ -20,10 +20,7 @@ from pressopt.campaign.replay import CampaignState, TrialState, replay
 from pressopt.campaign.runner import Runner, StopRequest, Watcher, recommendation_to_json
 from pressopt.clock import AttendedClock, Clock, FastClock, WallClock
 from pressopt.errors import ExperimentError, JournalError
-from pressopt.instruments import connect_changer, connect_laminator, connect_press
-from pressopt.instruments.link import line_of
-from pressopt.instruments.meter import ScpiResistanceMeter
-from pressopt.instruments.methodscript import MethodScriptAnalyzer
+from pressopt.instruments import connect_analyzer, connect_changer, connect_laminator, connect_meter, connect_press
 from pressopt.materials import Catalogue
 from pressopt.optimizer import DesignSpace, Recommender
 from pressopt.optimizer.observation import Recommendation
@@ -126,11 +123,9 @@ def _connect(
             )
     attended = AttendedClock(clock, period_s=ATTENTION_S, attend=laboratory.machine.read)
     if "analyzer" in profiles:
-        profile = profiles["analyzer"]
-        laboratory.analyzer = MethodScriptAnalyzer(line_of(profile.link, urls.get("analyzer")), attended, profile)
+        laboratory.analyzer = connect_analyzer(profiles["analyzer"], attended, url=urls.get("analyzer"))
     if "meter" in profiles:
-        profile = profiles["meter"]
-        laboratory.meter = ScpiResistanceMeter(line_of(profile.link, urls.get("meter")), attended, profile)
+        laboratory.meter = connect_meter(profiles["meter"], attended, url=urls.get("meter"))
     return laboratory
 
 

@@ -376,7 +376,8 @@ class Runner:
             resolved = e.Resolved(trial.number, "discard", by="operator", note="broken off on request")
             self._record(faulted, resolved, blobs=blobs)
             return
-        gone = isinstance(error, LinkVanished)
+        # Execution reports a lost link as a failed stage, so that what the cell got is kept.
+        gone = isinstance(error, LinkVanished) or isinstance(error.__cause__, LinkVanished)
         press = e.PressLost(name, reason) if gone else e.PressMadeSafe(name, reason)
         self._record(faulted, press, blobs=blobs)
 

@@ -75,7 +75,7 @@ class CampaignModel:
 
     def forbidden(self, settings: Sequence[Settings]) -> npt.NDArray[np.bool_]:
         points = self._points(settings)
-        found: npt.NDArray[np.bool_] = np.exp(self._beliefs.log_success(points)) < _FAILS
+        found: npt.NDArray[np.bool_] = np.exp(self._beliefs.log_success(points, settings)) < _FAILS
         kept = np.exp(self._beliefs.log_constraints(points, settings))
         for constraint, probability in zip(self._beliefs.question.constraints, kept, strict=True):
             found |= probability < constraint.probability
