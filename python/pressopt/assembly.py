@@ -305,7 +305,7 @@ class SilentWatcher:
 def begin_campaign(
     experiment: Experiment | Path | str,
     *,
-    store: Path | None = None,
+    store: Path | str | None = None,
     new: bool = False,
     trials: int | None = None,
     seed: int | None = None,
@@ -327,7 +327,7 @@ def begin_campaign(
     """
     loaded = experiment if isinstance(experiment, Experiment) else load_experiment(Path(experiment))
     changes = {name: value for name, value in (("trials", trials), ("seed", seed)) if value is not None}
-    folder = campaign_folder(loaded.path, store, unfinished_is_taken=new)
+    folder = campaign_folder(loaded.path, Path(store) if store is not None else None, unfinished_is_taken=new)
     return Campaign(changed(loaded, changes), folder, SqliteJournal.create(journal_of(folder)), clock, changes)
 
 

@@ -181,13 +181,13 @@ class LiveWatcher:
         head.add_column(ratio=1)
         head.add_column(justify="right")
         head.add_row(Text(experiment.title, style="bold"), f"{len(state.done)} of {budget} trials")
+        head.add_row(Text(QUANTITIES[quantity].label, style="dim"), "")
         head.add_row(ProgressBar(total=budget, completed=len(state.done)), state.phase.value)
 
         table = Table(box=None, padding=(0, 1), expand=True, header_style="dim")
         table.add_column("trial", justify="right", no_wrap=True)
         table.add_column("asked → achieved", ratio=1)
-        label = QUANTITIES[quantity].label.split(",")[0]
-        table.add_column(f"{label} [{unit}]".replace("[", "\\["), justify="right")
+        table.add_column(f"result, {unit}" if unit else "result", justify="right", no_wrap=True)
         table.add_column("verdict", no_wrap=True)
         best = best_trial(experiment, state)
         for trial in list(state.trials.values())[-ROWS:]:

@@ -9,6 +9,8 @@ from pressopt.export.wording import setting, with_sd
 from pressopt.optimizer import DesignSpace
 
 DIGITS = 3
+#: A value and its unit stay on one line.
+NO_BREAK = "\u00a0"
 
 
 def asked_and_achieved(
@@ -25,7 +27,8 @@ def asked_and_achieved(
         number, _, unit = text.rpartition(" ")
         # The unit once where both share it; a time may be said in two units.
         same_unit = done.rpartition(" ")[2] == unit and " " not in number
-        parts.append(text if done == text else f"{number} → {done}" if same_unit else f"{text} → {done}")
+        shown = text if done == text else f"{number} → {done}" if same_unit else f"{text} → {done}"
+        parts.append(shown.replace(" ", NO_BREAK))
     return " · ".join(parts)
 
 
