@@ -94,7 +94,7 @@ class LineWatcher:
             f"{words.asked_and_achieved(self._experiment.space, trial.settings, trial.achieved)}  |  "
             f"{words.outcome(trial, quantity)}"
         )
-        if trial.outcomes and not trial.failures:
+        if trial.phase is Phase.DONE and not trial.failures:
             text += f" {unit}"
         if trial.phase in {Phase.FAULTED, Phase.UNCERTAIN, Phase.REJECTED}:
             text += f": {trial.note}"
