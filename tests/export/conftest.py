@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
+from export_campaign import CURRENT, RECOMMENDATION, RESISTANCE, UNTOUCHED, one_trial
 from pressopt.campaign import events as e
 from pressopt.campaign.experiment import (
     Budget,
@@ -26,14 +24,10 @@ from pressopt.campaign.experiment import (
 from pressopt.campaign.journal import digest_of
 from pressopt.campaign.replay import CampaignState, replay
 from pressopt.export.answer import Answer, gather
-from pressopt.impedance.blob import spectrum_to_bytes
-from pressopt.impedance.spectrum import ImpedanceSpectrum, Sweep
-from pressopt.optimizer import DesignSpace, Interval, Objective, Recommendation, Settings, Variable
+from pressopt.impedance.spectrum import Sweep
+from pressopt.optimizer import DesignSpace, Objective, Recommendation, Variable
 from pressopt.pressing import Cell, Die, Layer, Limits, Role
 from pressopt.store import SqliteJournal
-
-RESISTANCE = "interfacial_resistance_ohm_cm2"
-CURRENT = "critical_current_density_ma_cm2"
 
 
 @pytest.fixture
@@ -77,99 +71,6 @@ def experiment(tmp_path: Path) -> Experiment:
         laboratory=LaboratoryPlan("twin", 1, "automatic", press=Device("generic-plc-press-tcp")),
         limits=Limits(pressure_mpa=80.0, force_kn=6.5, temperature_c=100.0),
     )  # fmt: skip
-
-
-def truth(settings: Mapping[str, Any]) -> float:
-    """A made-up resistance, Ω cm²: falls with pressure, dwell and heat; rises where too much was asked."""
-    p, t, c = (float(settings[f"lamination.{name}"]) for name in ("pressure_mpa", "dwell_s", "temperature_c"))
-    damage: float = math.exp((p - 42.0) / 6.0) + math.exp((c - 72.0) / 4.0)
-    ease = float(p * (t / 60) ** 0.18 * math.exp((c - 25) / 60))
-    return 2.2 + 160.0 / ease + 0.8 * damage
-
-
-def spectrum(settings: Mapping[str, Any]) -> ImpedanceSpectrum:
-    """Bulk, one interfacial arc and a little of something slower."""
-    frequency_hz = Sweep(points_per_decade=6).frequencies_hz()
-    omega = 2 * np.pi * frequency_hz
-    resistance = 2 * truth(settings) / 0.785
-    arc = resistance / (1 + (1j * omega * resistance * 2e-7) ** 0.9)
-    noise = np.random.default_rng(3).normal(size=(2, omega.size)) * 0.05
-    return ImpedanceSpectrum(frequency_hz, 38.0 + arc + 0.8 * (1j * omega) ** -0.25 + noise[0] + 1j * noise[1])
-
-
-#: Pressure, dwell, temperature, and how each of the twelve cells ended.
-TRIALS = (
-    (12.0, 300.0, 40.0, "", "initial design"),
-    (48.0, 60.0, 60.0, "", "initial design"),
-    (25.0, 1800.0, 30.0, "", "initial design"),
-    (58.0, 900.0, 70.0, "shorted", "initial design"),
-    (30.0, 1200.0, 55.0, "", "expected improvement"),
-    (36.0, 2400.0, 62.0, "", "expected improvement"),
-    (55.0, 3000.0, 45.0, "shorted", "expected improvement"),
-    (33.0, 1500.0, 66.0, "", "expected improvement"),
-    (38.0, 1500.0, 64.0, "spoilt", "expected improvement"),
-    (34.0, 3000.0, 60.0, "", "expected improvement"),
-    (35.0, 2400.0, 63.0, "", "expected improvement"),
-    (35.0, 2400.0, 63.0, "", "replicate"),
-)
-
-RECOMMENDATION = Recommendation(
-    settings={"lamination.pressure_mpa": 35.0, "lamination.dwell_s": 2400.0, "lamination.temperature_c": 63.0},
-    expected={RESISTANCE: Interval(4.31, 3.92, 4.74), CURRENT: Interval(0.82, 0.41, 1.6)},
-    window={
-        "lamination.pressure_mpa": (29.0, 40.5),
-        "lamination.dwell_s": (1380.0, 3600.0),
-        "lamination.temperature_c": (56.0, 67.0),
-    },
-    window_tolerance=0.1,
-    feasibility=0.97,
-    evidence=9,
-    effects={
-        "lamination.pressure_mpa": 0.61,
-        "lamination.dwell_s": 0.12,
-        "lamination.temperature_c": 0.27,
-    },
-    expected_gain=0.006,
-    model={"name": "physics-gp", "physics_weight": 0.66},
-)
-
-UNTOUCHED = {RESISTANCE: Interval(208.0, 120.0, 360.0)}
-
-
-def one_trial(number: int) -> list[tuple[e.Event, tuple[bytes, ...]]]:
-    """All events of one cell of TRIALS, with what lies in the store beside them."""
-    pressure_mpa, dwell_s, temperature_c, failure, reason = TRIALS[number - 1]
-    settings: Settings = {
-        "lamination.pressure_mpa": pressure_mpa,
-        "lamination.dwell_s": dwell_s,
-        "lamination.temperature_c": temperature_c,
-    }
-    value = truth(settings)
-    predicted = {} if reason == "initial design" else {RESISTANCE: (value * 1.1, value * 0.7, value * 1.6)}
-    record, raw = f"record {number}".encode(), spectrum_to_bytes(spectrum(settings))
-    achieved = {
-        "lamination.pressure_mpa": pressure_mpa * 0.99,
-        "lamination.dwell_s": dwell_s + 1.0,
-        "lamination.temperature_c": temperature_c + 0.4,
-    }
-    noise = math.exp(0.04 * math.sin(7.0 * number))
-    measured = e.Measured(
-        number,
-        {} if failure else {RESISTANCE: (value * noise, 0.05 * value)},
-        failure if failure == "shorted" else ("remeasure" if failure else "valid"),
-        (failure,) if failure else (),
-        ("spoilt",) if failure == "spoilt" else (),
-        ("the DC resistance is 0.3 Ω, below that of the electrolyte alone",) if failure == "shorted" else (),
-        {"circuit": "L-R-p(R,CPE)"},
-    )
-    return [
-        (e.Proposed(number, settings, reason, "physics-gp", predicted, 0.9), ()),
-        (e.Loaded(number, "sample changer"), ()),
-        (e.PressingStarted(number, "twin-press", {}), ()),
-        (e.PressingFinished(number, digest_of(record), achieved, 5.0, 25.0), (record,)),
-        (e.SpectrumRecorded(number, digest_of(raw), "spectrum", 1, "twin-analyser"), (raw,)),
-        (measured, ()),
-    ]
 
 
 Fill = Callable[..., SqliteJournal]
@@ -226,14 +127,3 @@ def state(journal: SqliteJournal) -> CampaignState:
 @pytest.fixture
 def answer(experiment: Experiment, state: CampaignState) -> Answer:
     return gather(experiment, state, untouched=UNTOUCHED)
-
-
-def rolled(experiment: Experiment) -> Experiment:
-    """The same goal between rolls."""
-    plan = StagePlan(
-        "roll", "roller", {"passes": 2.0, "temperature_c": 60.0, "speed_mm_s": 4.0},
-        {"line_force_n_mm": "roll.line_force_n_mm"},
-    )  # fmt: skip
-    return replace(
-        experiment, stages=(plan,), space=DesignSpace((Variable("roll.line_force_n_mm", 5, 80, unit="N/mm"),))
-    )

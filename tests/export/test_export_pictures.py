@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from conftest import truth
 
+from export_campaign import truth
 from pressopt.campaign.experiment import Experiment
 from pressopt.campaign.replay import replay
 from pressopt.errors import InputError

@@ -12,8 +12,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from conftest import RECOMMENDATION, UNTOUCHED, rolled
 
+from export_campaign import RECOMMENDATION, UNTOUCHED, rolled
 from pressopt.campaign.experiment import Experiment
 from pressopt.campaign.replay import replay
 from pressopt.export.answer import Answer, gather

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import RESISTANCE, UNTOUCHED
 from rich.console import Console
 
+from export_campaign import RESISTANCE, UNTOUCHED
 from pressopt.campaign import events as e
 from pressopt.campaign.experiment import Experiment
 from pressopt.campaign.replay import CampaignState, replay

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import pytest
@@ -53,7 +54,7 @@ def test_attention_is_never_longer_apart_than_its_period(seconds: float, period:
     for _ in range(pieces):
         clock.sleep_s(seconds / pieces)
     assert fast.now_s() == pytest.approx(seconds)
-    gaps = [later - sooner for sooner, later in zip(looks, looks[1:], strict=False)]
+    gaps = [later - sooner for sooner, later in itertools.pairwise(looks)]
     assert looks[0] == 0.0
     assert all(gap <= period * (1 + 1e-9) for gap in gaps)
     assert seconds - looks[-1] <= period * (1 + 1e-9)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from pressopt.assembly import recommender_of
 from pressopt.campaign.experiment import Experiment
@@ -14,7 +15,7 @@ from pressopt.campaign.experiment_file import load_experiment
 from pressopt.optimizer.observation import Measurement, Observation, Settings
 from pressopt.twin.truth import measure_directly, truth
 
-EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 FILES = sorted(path.stem for path in EXPERIMENTS.glob("*.toml"))
 
 
@@ -28,7 +29,7 @@ class Outcome:
 
     def true_value(self, quantity: str) -> float:
         """What the recommended protocol really gives on this twin."""
-        return true_values(self.experiment, [self.settings])[quantity][0]
+        return float(true_values(self.experiment, [self.settings])[quantity][0])
 
 
 def experiment(name: str, *, twin_seed: int, seed: int | None = None, strategy: str | None = None) -> Experiment:
@@ -38,7 +39,7 @@ def experiment(name: str, *, twin_seed: int, seed: int | None = None, strategy: 
     return replace(changed, strategy=replace(changed.strategy, name=strategy)) if strategy else changed
 
 
-def true_values(of: Experiment, settings: list[Settings]) -> Mapping[str, np.ndarray]:
+def true_values(of: Experiment, settings: list[Settings]) -> Mapping[str, npt.NDArray[np.float64]]:
     """The twin's truth at many settings."""
     return truth(of.cell, of.laboratory.seed, [of.protocol(one) for one in settings])
 
