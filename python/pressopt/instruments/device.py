@@ -14,15 +14,15 @@ from pressopt.errors import (
     InterlockError,
     LinkRefused,
     LinkVanished,
-    ProfileError,
     ReplyError,
     WrongDeviceError,
 )
 from pressopt.instruments.line import Line, Tap
-from pressopt.instruments.link import Link, line_of
+from pressopt.instruments.link import Link
 from pressopt.instruments.modbus import Framing, ModbusLink, frame_gap_s
+from pressopt.instruments.opening import open_device
 from pressopt.instruments.registers import Block, decode, encode, pick, plan_blocks
-from pressopt.profiles import DeviceProfile, IdentityMark, Kind, Register, Signal, load_profile
+from pressopt.profiles import DeviceProfile, IdentityMark, Kind, Register, Signal
 
 Result = TypeVar("Result")
 
@@ -263,20 +263,7 @@ class RegisterDevice:
 def connect(
     profile: DeviceProfile | str, clock: Clock, url: str | None = None, *, kind: Kind, tap: Tap | None = None
 ) -> RegisterDevice:
-    """Open the line of ``profile`` (at ``url`` when given) and check who answers.
-
-    Raises:
-        ProfileError: The profile is wrong, or of another kind.
-        LinkRefused: The line cannot be opened.
-        WrongDeviceError: Another device answers.
-    """
-    loaded = profile if isinstance(profile, DeviceProfile) else load_profile(profile)
-    if loaded.kind != kind:
-        raise ProfileError(f"'{loaded.name}' is a {loaded.kind}, a {kind} is wanted: name a profile of that kind")
-    device = RegisterDevice(loaded, clock, line_of(loaded.link, url, tap=tap))
-    try:
-        device.identify()
-    except BaseException:
-        device.close()
-        raise
-    return device
+    """Open the line of ``profile`` and check who answers; arguments and errors as in :func:`open_device`."""
+    return open_device(
+        lambda loaded, line: RegisterDevice(loaded, clock, line), profile, kind=kind, url=url, tap=tap
+    )

@@ -11,15 +11,14 @@ from pressopt.errors import (
     LinkError,
     LinkTimeout,
     LinkVanished,
-    ProfileError,
     ReplyError,
     ShortReply,
     WrongDeviceError,
 )
 from pressopt.impedance.ports import ResistanceReading
 from pressopt.instruments.line import Line, Tap
-from pressopt.instruments.link import line_of
-from pressopt.profiles import DeviceProfile, load_profile
+from pressopt.instruments.opening import open_device
+from pressopt.profiles import DeviceProfile
 
 _READING_S = (
     0.1  # laboratory time between two readings, so that mains hum averages out (assumed: 5 periods of 50 Hz)
@@ -176,28 +175,11 @@ class ScpiResistanceMeter:
 def connect_meter(
     profile: DeviceProfile | str, clock: Clock, url: str | None = None, *, tap: Tap | None = None
 ) -> ScpiResistanceMeter:
-    """Open the meter of ``profile`` (a profile, the name of a shipped one, or a path) and check who answers.
-
-    Args:
-        profile: Of kind resistance-meter.
-        clock: Laboratory time.
-        url: Where it is, instead of the profile's ``link.url``.
-        tap: Sees every byte on the wire.
-
-    Raises:
-        ProfileError: The profile is wrong, or of another kind.
-        LinkError: The line cannot be opened, or nobody answers.
-        WrongDeviceError: Another device answers.
-    """
-    loaded = profile if isinstance(profile, DeviceProfile) else load_profile(profile)
-    if loaded.meter is None:
-        raise ProfileError(
-            f"'{loaded.name}' is a {loaded.kind}, a resistance-meter is wanted: name a profile of that kind"
-        )
-    driver = ScpiResistanceMeter(line_of(loaded.link, url, tap=tap), clock, loaded)
-    try:
-        driver.identify()
-    except BaseException:
-        driver.close()
-        raise
-    return driver
+    """Open the meter of ``profile`` and check who answers; arguments and errors as in :func:`open_device`."""
+    return open_device(
+        lambda loaded, line: ScpiResistanceMeter(line, clock, loaded),
+        profile,
+        kind="resistance-meter",
+        url=url,
+        tap=tap,
+    )

@@ -20,7 +20,6 @@ from pressopt.errors import (
     LinkTimeout,
     LinkVanished,
     PressoptError,
-    ProfileError,
     ReplyError,
     Violation,
     WrongDeviceError,
@@ -29,7 +28,6 @@ from pressopt.impedance.ports import AnalyzerCapability
 from pressopt.impedance.spectrum import ImpedanceSpectrum, Sweep
 from pressopt.instruments.causality import sign_complaint
 from pressopt.instruments.line import Line, Tap
-from pressopt.instruments.link import line_of
 from pressopt.instruments.methodscript_text import (
     CELL_OFF_SCRIPT,
     Point,
@@ -38,7 +36,8 @@ from pressopt.instruments.methodscript_text import (
     si_literal,
     sweep_script,
 )
-from pressopt.profiles import DeviceProfile, load_profile
+from pressopt.instruments.opening import open_device
+from pressopt.profiles import DeviceProfile
 
 #: First guess of the laboratory time of one point: settling and evaluation, and the periods measured (assumed).
 #: The driver learns from the points when the device is slower.
@@ -428,28 +427,11 @@ def _read_point(line: str) -> Point:
 def connect_analyzer(
     profile: DeviceProfile | str, clock: Clock, url: str | None = None, *, tap: Tap | None = None
 ) -> MethodScriptAnalyzer:
-    """Open the analyser of ``profile`` (a profile, the name of a shipped one, or a path) and check who answers.
-
-    Args:
-        profile: Of kind impedance-analyzer.
-        clock: Laboratory time.
-        url: Where it is, instead of the profile's ``link.url``.
-        tap: Sees every byte on the wire.
-
-    Raises:
-        ProfileError: The profile is wrong, or of another kind.
-        LinkError: The line cannot be opened, or nobody answers.
-        WrongDeviceError: Another device answers.
-    """
-    loaded = profile if isinstance(profile, DeviceProfile) else load_profile(profile)
-    if loaded.analyzer is None:
-        raise ProfileError(
-            f"'{loaded.name}' is a {loaded.kind}, an impedance-analyzer is wanted: name a profile of that kind"
-        )
-    driver = MethodScriptAnalyzer(line_of(loaded.link, url, tap=tap), clock, loaded)
-    try:
-        driver.identify()
-    except BaseException:
-        driver.close()
-        raise
-    return driver
+    """Open the analyser of ``profile`` and check who answers; arguments and errors as in :func:`open_device`."""
+    return open_device(
+        lambda loaded, line: MethodScriptAnalyzer(line, clock, loaded),
+        profile,
+        kind="impedance-analyzer",
+        url=url,
+        tap=tap,
+    )
