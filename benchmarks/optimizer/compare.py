@@ -202,8 +202,8 @@ def main() -> None:
         "# Optimizers compared",
         "",
         f"Written by `compare.py` with {arguments.seeds} seeds, {arguments.budget} trials, {STARTS} of them "
-        f"shared start points; Python {platform.python_version()}, {os.environ.get('RAYON_NUM_THREADS', 'all')} Rayon "
-        "thread(s). Median relative regret over the seeds: **best visited / taken**, where taken is "
+        f"shared start points; Python {platform.python_version()}, {os.environ.get('RAYON_NUM_THREADS', 'all')} "
+        "Rayon thread(s). Median relative regret over the seeds: **best visited / taken**, where taken is "
         "recommended by the model (pressopt) or best reading (others). Smaller is better.",
         "",
         "| problem | " + " | ".join(arguments.peers) + " |",

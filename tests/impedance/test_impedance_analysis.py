@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 import pytest
-from impedance_cells import AnyComplex, noisy, random_cell
 
+from impedance_cells import AnyComplex, noisy, random_cell
 from pressopt.errors import SpectrumError
 from pressopt.impedance import Cause, Expectation, ImpedanceSpectrum, Kind, analyse
 from pressopt.impedance.spectrum import Complex, Real

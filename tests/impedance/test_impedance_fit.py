@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from impedance_cells import noisy
 
+from impedance_cells import noisy
 from pressopt import _core
 from pressopt.errors import SpectrumError
 from pressopt.impedance import ImpedanceSpectrum, circuit_impedance, fit, parameters

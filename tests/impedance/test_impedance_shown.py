@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from impedance_cells import random_cell
 
+from impedance_cells import random_cell
 from pressopt.cli.eis import eis
 from pressopt.impedance import analyse
 from pressopt.impedance.plot import figure_spectrum

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from impedance_cells import MadeCell, noisy, random_cell
 
+from impedance_cells import MadeCell, noisy, random_cell
 from pressopt.errors import SpectrumError
 from pressopt.impedance import Cause, ImpedanceSpectrum, Kind, Verdict, circuit_impedance, judge
 

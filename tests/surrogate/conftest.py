@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from surrogate_cells import CELLS
 
 from pressopt.surrogate import Surrogate
+from surrogate_cells import CELLS
 
 
 @pytest.fixture(scope="session")

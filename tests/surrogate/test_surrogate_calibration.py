@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from surrogate_cells import CELLS, pressed
 
 from pressopt.errors import InputError
 from pressopt.surrogate import ProtocolTable, Surrogate
+from surrogate_cells import CELLS, pressed
 
 # Doux et al., Adv. Energy Mater. 10 (2020) 1903253, fig. 4c: loading, and release from 25 to 5 MPa; Ω of the cell.
 PEAK = [5.0, 10.0, 15.0, 20.0, 25.0, 25.0]

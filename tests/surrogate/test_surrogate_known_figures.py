@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from surrogate_cells import CELLS, pressed
 
 from pressopt.surrogate import Surrogate
+from surrogate_cells import CELLS, pressed
 
 # Doux et al., Adv. Energy Mater. 10 (2020) 1903253, fig. 4c: whole cell, 12.7 mm, 25 °C.
 LOADING = {5.0: 110.0, 10.0: 50.0, 15.0: 40.0, 20.0: 35.0, 25.0: 32.0}

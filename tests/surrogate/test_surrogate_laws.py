@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from surrogate_cells import CELLS, pressed
 
 from pressopt.pressing import QUANTITIES, PressingProtocol, Stage
 from pressopt.surrogate import ProtocolTable, Surrogate
+from surrogate_cells import CELLS, pressed
 
 SURROGATES = {name: Surrogate(make()) for name, make in CELLS.items()}
 IONIC = [name for name in CELLS if name != "laminate"]

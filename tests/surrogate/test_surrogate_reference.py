@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 from scipy.integrate import quad, solve_ivp
-from surrogate_cells import CELLS, pressed
 
 from pressopt.surrogate import Surrogate
+from surrogate_cells import CELLS, pressed
 
 GAS_KJ_MOL_K, BOLTZMANN_EV_K = 8.314462618e-3, 8.617333262e-5
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from surrogate_cells import CELLS, interlayer, laminate, pressed, symmetric
 
 from pressopt import _core
 from pressopt.errors import InputError, MaterialError
 from pressopt.materials import Catalogue, Confidence
 from pressopt.pressing import Cell, Die, Layer, PressingProtocol, Role, RollStage, Stage
 from pressopt.surrogate import ParameterDraws, ProtocolTable, Surrogate
+from surrogate_cells import CELLS, interlayer, laminate, pressed, symmetric
 
 ROLL = RollStage("roll", 5.0, 5.0, 1, 25.0)
 PRESS = Stage("press", 5.0, 1.0, 60.0, 25.0)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twin_systems import LI, SYSTEMS, symmetric
 
 from pressopt.errors import MaterialError
 from pressopt.pressing import Cell, Die, Layer, PressingProtocol, Role, Stage
@@ -17,6 +16,7 @@ from pressopt.twin.plant import PressSpec, RollSpec
 from pressopt.twin.population import HiddenCell, laboratory, medians
 from pressopt.twin.programme import Programme
 from pressopt.twin.truth import evaluate, truth
+from twin_systems import LI, SYSTEMS, symmetric
 
 ARGYRODITE = SYSTEMS["lpscl"].cell
 

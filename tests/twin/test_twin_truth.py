@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twin_systems import SYSTEMS, System
 
 from pressopt.clock import FastClock
 from pressopt.errors import InputError
@@ -19,6 +18,7 @@ from pressopt.twin.plant import PressSpec, approach_c
 from pressopt.twin.population import SPOILT_SHARE, hidden_cell, laboratory
 from pressopt.twin.programme import Programme, _approach_c
 from pressopt.twin.truth import measure_directly, truth
+from twin_systems import SYSTEMS, System
 
 SEEDS = range(6)
 

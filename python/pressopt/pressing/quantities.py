@@ -55,7 +55,8 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("crack_probability", "probability of a crack", "", "lower", False, MeasuredBy.NONE),
         Quantity("damage_probability", "probability that an earlier layer is damaged", "", "lower", False,
                  MeasuredBy.NONE),
-        Quantity("extrusion_fraction", "share of the soft metal squeezed out", "", "lower", False, MeasuredBy.NONE),
+        Quantity("extrusion_fraction", "share of the soft metal squeezed out", "", "lower", False,
+                 MeasuredBy.NONE),
         Quantity("press_time_s", "time under the press", "s", "lower", True, MeasuredBy.PRESS),
     )
 }  # fmt: skip
