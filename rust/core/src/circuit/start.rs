@@ -273,6 +273,22 @@ pub(crate) fn candidates(problem: &Problem, spectrum: &Spectrum, wanted: usize) 
     let index = |pattern: usize, arc: usize, g: usize| {
         first_arc + (pattern >> arc.min(62) & 1) * grid_size + g
     };
+    // Puts the columns of one combination into `chosen`; returns where its arcs begin.
+    let choose = |chosen: &mut Vec<usize>, pattern: usize, tail: Option<usize>, grid: &[usize]| {
+        chosen.clear();
+        if has(Role::Resistor) {
+            chosen.push(0);
+        }
+        if has(Role::Inductor) {
+            chosen.push(1);
+        }
+        if let Some(t) = tail {
+            chosen.push(2 + t);
+        }
+        let before_arcs = chosen.len();
+        chosen.extend(grid.iter().enumerate().map(|(a, &g)| index(pattern, a, g)));
+        before_arcs
+    };
     for &exponent in &patterns {
         for tail in tails {
             let mut combination: Vec<usize> = (0..arcs.len()).collect();
@@ -280,23 +296,7 @@ pub(crate) fn candidates(problem: &Problem, spectrum: &Spectrum, wanted: usize) 
                 break;
             }
             loop {
-                chosen.clear();
-                if has(Role::Resistor) {
-                    chosen.push(0);
-                }
-                if has(Role::Inductor) {
-                    chosen.push(1);
-                }
-                if let Some(t) = tail {
-                    chosen.push(2 + t);
-                }
-                let before_arcs = chosen.len();
-                chosen.extend(
-                    combination
-                        .iter()
-                        .enumerate()
-                        .map(|(a, &g)| index(exponent, a, g)),
-                );
+                let before_arcs = choose(&mut chosen, exponent, *tail, &combination);
                 let fall = non_negative(&gram, &right, size, &chosen, &mut amplitude);
                 let penalty = prior_penalty(
                     problem,
@@ -332,23 +332,7 @@ pub(crate) fn candidates(problem: &Problem, spectrum: &Spectrum, wanted: usize) 
             continue;
         }
         taken.push((*tail, combination.clone()));
-        chosen.clear();
-        if has(Role::Resistor) {
-            chosen.push(0);
-        }
-        if has(Role::Inductor) {
-            chosen.push(1);
-        }
-        if let Some(t) = tail {
-            chosen.push(2 + t);
-        }
-        let before_arcs = chosen.len();
-        chosen.extend(
-            combination
-                .iter()
-                .enumerate()
-                .map(|(a, &g)| index(*exponent, a, g)),
-        );
+        let before_arcs = choose(&mut chosen, *exponent, *tail, combination);
         non_negative(&gram, &right, size, &chosen, &mut amplitude);
         let floor = 1e-3;
         let mut u = vec![0.0; problem.circuit.parameters.len()];
