@@ -6,10 +6,40 @@ from typing import TypedDict, final
 import numpy as np
 import numpy.typing as npt
 
+__all__ = [
+    "CellKind",
+    "GaussianProcess",
+    "SuccessClassifier",
+    "__version__",
+    "circuit_fit",
+    "circuit_fit_many",
+    "circuit_impedance",
+    "circuit_jacobian",
+    "circuit_parameters",
+    "gp_log_evidence",
+    "hypervolume",
+    "log_expected_improvement",
+    "log_hypervolume_gain",
+    "log_normal_cdf",
+    "outcome_gradients",
+    "physics_parameters",
+    "physics_quantities",
+    "predict_outcomes",
+    "search_acquisition",
+    "spectrum_consistency",
+    "spectrum_z_hit",
+]
+
 __version__: str
+"""Version of the crates that it was built from."""
 
 # --- circuit: equivalent circuits of impedance spectra -------------------------------------------------------
 class _CircuitFit(TypedDict):
+    """A fit: values (p,) in natural units; covariance_u (p, p) of u, their logarithms but for exponents.
+
+    The covariance is that for weighted residuals of variance one; ``chi2`` is without the priors' ``penalty``.
+    """
+
     values: npt.NDArray[np.float64]
     covariance_u: npt.NDArray[np.float64]
     chi2: float
@@ -20,6 +50,11 @@ class _CircuitFit(TypedDict):
     starts: int
 
 class _Consistency(TypedDict):
+    """Residuals (n,) relative to the modulus, and their standard deviation ``noise``.
+
+    ``drift`` of each clock: relative change, its standard deviation, noise left. ``slip``: index after it, and the same.
+    """
+
     elements: int
     residual_re: npt.NDArray[np.float64]
     residual_im: npt.NDArray[np.float64]
@@ -139,17 +174,28 @@ class GaussianProcess:
         """Log predictive density (n,) of each observation given the others."""
 
     @property
-    def log_evidence(self) -> float: ...
+    def log_evidence(self) -> float:
+        """Logarithm of the probability of the data, the priors of the parameters not included."""
+
     @property
-    def weights(self) -> npt.NDArray[np.float64]: ...
+    def weights(self) -> npt.NDArray[np.float64]:
+        """Posterior weight (m,) of each member of the ensemble; they sum to one."""
+
     @property
-    def length_scales(self) -> npt.NDArray[np.float64]: ...
+    def length_scales(self) -> npt.NDArray[np.float64]:
+        """One per column (d,), in units of that column."""
+
     @property
-    def signal_variance(self) -> float: ...
+    def signal_variance(self) -> float:
+        """Variance of the correction, in squared units of the residuals."""
+
     @property
-    def noise_variance(self) -> float: ...
+    def noise_variance(self) -> float:
+        """Variance found on top of the given noise, in squared units of the residuals."""
+
     @property
-    def observations(self) -> int: ...
+    def observations(self) -> int:
+        """How many observations it knows."""
 
 @final
 class SuccessClassifier:
@@ -158,12 +204,18 @@ class SuccessClassifier:
     @staticmethod
     def fit(
         x: npt.NDArray[np.float64], success: Sequence[bool], *, mean: npt.NDArray[np.float64] | None = None
-    ) -> SuccessClassifier: ...
+    ) -> SuccessClassifier:
+        """Learn from trials x (n, d) and success (n,); mean (n,): prior mean of the latent function."""
+
     def log_probability(
         self, points: npt.NDArray[np.float64], *, mean: npt.NDArray[np.float64] | None = None
-    ) -> npt.NDArray[np.float64]: ...
+    ) -> npt.NDArray[np.float64]:
+        """Log probability of success (n,) at points (n, d); mean (n,) as in :meth:`fit`."""
+
     @property
-    def log_evidence(self) -> float: ...
+    def log_evidence(self) -> float:
+        """Laplace's approximation of the log evidence of the outcomes."""
+
     @staticmethod
     def prior_variance() -> float:
         """Variance of the latent function where no trial is near."""
