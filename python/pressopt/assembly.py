@@ -361,7 +361,10 @@ def experiment_of(journal: SqliteJournal) -> Experiment:
     """Return the experiment that a journal was opened with, from the text in its first event."""
     state = replay(journal.entries())
     if state.opened is None:
-        raise JournalError(f"{journal.path} holds no campaign: nothing was written after it was made")
+        raise JournalError(
+            f"{journal.path} holds no campaign: the program ended before it wrote anything, so nothing moved. "
+            f"Begin it again with `pressopt run`"
+        )
     parsed = read_experiment(state.opened.experiment_text, Path(state.opened.experiment_path))
     return changed(parsed, state.opened.changes)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from pressopt.campaign.events import CampaignClosed
+from pressopt.campaign.events import CampaignClosed, Event
 from pressopt.errors import JournalError, JournalMissing
 from pressopt.store.sqlite_journal import SqliteJournal
 
@@ -21,7 +21,8 @@ def journal_of(folder: Path) -> Path:
 def campaign_folder(experiment: Path, store: Path | None = None, *, unfinished_is_taken: bool = False) -> Path:
     """Return the folder for a new campaign: ``store``, or one named after the experiment beside its file.
 
-    A finished campaign there is left alone: the next free number is appended (``name-2``, ``name-3``, ...).
+    A finished campaign there is left alone: the next free number is appended (``name-2``, ``name-3``, ...). A
+    journal into which nothing was ever written is no campaign: its folder is free.
 
     Args:
         experiment: The experiment file.
@@ -34,7 +35,10 @@ def campaign_folder(experiment: Path, store: Path | None = None, *, unfinished_i
     first = store if store is not None else experiment.parent / experiment.stem
     number, folder = 1, first
     while journal_of(folder).exists():
-        if not (unfinished_is_taken or _finished(journal_of(folder))):
+        events = _events(journal_of(folder))
+        if not events:
+            break
+        if not (unfinished_is_taken or any(isinstance(event, CampaignClosed) for event in events)):
             raise JournalError(
                 f"an unfinished campaign lies in {folder}: go on with `pressopt resume {folder}`, "
                 f"or begin another one beside it with --new"
@@ -88,6 +92,6 @@ def _written(path: Path) -> float:
     return max(item.stat().st_mtime for item in (path, log) if item.exists())
 
 
-def _finished(path: Path) -> bool:
+def _events(path: Path) -> list[Event]:
     with contextlib.closing(SqliteJournal.read(path)) as journal:
-        return any(isinstance(entry.event, CampaignClosed) for entry in journal.entries())
+        return [entry.event for entry in journal.entries()]

@@ -102,11 +102,20 @@ class SqliteJournal:
 
     @classmethod
     def create(cls, path: Path) -> SqliteJournal:
-        """Make a new, empty journal; raise JournalError where a file already lies."""
+        """Make a new, empty journal, or take up one into which nothing was ever written.
+
+        Raises:
+            JournalError: A journal with something in it already lies there.
+            JournalFull: The folder cannot be written.
+        """
         if path.exists():
-            raise JournalError(
-                f"{path} exists already: continue it with `pressopt resume`, or choose another --store"
-            )
+            begun = cls.open(path)
+            if any(True for _ in begun.entries()):
+                begun.close()
+                raise JournalError(
+                    f"{path} exists already: continue it with `pressopt resume`, or choose another --store"
+                )
+            return begun
         _refuse_network_file_system(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,15 +125,11 @@ class SqliteJournal:
                 f"{path.parent} cannot be written: {error.strerror}; choose another --store"
             ) from error
         try:
-            db = cls._connect(path, "rwc")
-            db.executescript(
-                f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={LAYOUT};"
-                f"BEGIN IMMEDIATE; {_TABLES} COMMIT;"
-            )
-        except sqlite3.Error as error:
+            _make(path)
+            return cls(path, cls._connect(path, "rw"), lock)
+        except (sqlite3.Error, OSError) as error:
             os.close(lock)
             raise JournalFull(f"{path} cannot be written: {error}; choose another --store") from error
-        return cls(path, db, lock)
 
     @classmethod
     def open(cls, path: Path) -> SqliteJournal:
@@ -297,6 +302,22 @@ def leave_wish(path: Path, event: Event, *, actor: str) -> None:
             )
     except sqlite3.Error as error:
         raise JournalFull(f"the wish could not be left in {path}: {error}") from error
+
+
+def _make(path: Path) -> None:
+    """Make a journal whole or not at all: under another name first, so that a kill leaves no half of one."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as db:
+        db.executescript(
+            f"BEGIN IMMEDIATE; PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={LAYOUT}; {_TABLES} COMMIT;"
+        )
+    fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _check_file(path: Path) -> None:
