@@ -135,11 +135,11 @@ def _arm(where: str, number: int) -> None:
             _die()
 
     if where in {"before", "after"}:
-        SqliteJournal.append = counted  # type: ignore[method-assign]
+        setattr(SqliteJournal, "append", counted)  # noqa: B010 - a patch, and mypy knows it
     elif where == "reading":
-        LineWatcher.on_reading = on_call  # type: ignore[method-assign]
+        setattr(LineWatcher, "on_reading", on_call)  # noqa: B010
     else:
-        LineWatcher.on_point = on_call  # type: ignore[method-assign]
+        setattr(LineWatcher, "on_point", on_call)  # noqa: B010
 
 
 def _child(order: dict[str, Any]) -> None:
@@ -153,13 +153,13 @@ def _child(order: dict[str, Any]) -> None:
     code = 1
     try:
         if not order["results"]:
-            Campaign.write_results = lambda _: []  # type: ignore[method-assign]
+            setattr(Campaign, "write_results", lambda _: [])  # noqa: B010
         if order["kill"]:
             _arm(*order["kill"])
         main(order["argv"])
     except SystemExit as leave:
         code = leave.code if isinstance(leave.code, int) else 1
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - a process ends with its traceback and code 1
         import traceback
 
         traceback.print_exc()

@@ -19,7 +19,7 @@ from pressopt.campaign.physics_prior import SurrogatePrior
 from pressopt.campaign.replay import CampaignState, TrialState, replay
 from pressopt.campaign.runner import Runner, StopRequest, Watcher, recommendation_to_json
 from pressopt.clock import AttendedClock, Clock, FastClock, WallClock
-from pressopt.errors import ExperimentError, JournalError
+from pressopt.errors import DeviceFault, ExperimentError, JournalError
 from pressopt.instruments import connect_analyzer, connect_changer, connect_laminator, connect_meter, connect_press
 from pressopt.materials import Catalogue
 from pressopt.optimizer import DesignSpace, Recommender
@@ -62,7 +62,7 @@ def open_laboratory(experiment: Experiment, folder: Path, *, clock: Clock | None
     urls = {role: device.url for role, device in devices.items() if device.url is not None}
     on_close: list[Callable[[], None]] = []
     if wanted.kind == "twin":
-        clock = clock or FastClock()
+        clock = clock or FastClock(_twin_time_s(folder))
         urls, stop = _serve_twin(experiment, folder, profiles, clock)
         on_close.append(stop)
     clock = clock or WallClock()
@@ -84,22 +84,35 @@ def _serve_twin(
     experiment: Experiment, folder: Path, profiles: Mapping[str, DeviceProfile], clock: Clock
 ) -> tuple[dict[str, str], Callable[[], None]]:
     """Start the virtual laboratory behind real wires; return where its devices answer and how to stop it."""
-    from pressopt.twin.laboratory import VirtualBench
+    from pressopt.twin.laboratory import BenchRefusal, VirtualBench
     from pressopt.twin.server import TwinServer, press_spec, roll_spec
 
     press, laminator = profiles.get("press"), profiles.get("laminator")
-    bench = VirtualBench(
-        experiment.cell,
-        seed=experiment.laboratory.seed,
-        clock=clock,
-        press=press_spec(press) if press is not None else None,
-        roll=roll_spec(laminator) if laminator is not None else None,
-        state_path=folder / TWIN_WORLD,
-        rolled=laminator is not None,
-    )
+    try:
+        bench = VirtualBench(
+            experiment.cell,
+            seed=experiment.laboratory.seed,
+            clock=clock,
+            press=press_spec(press) if press is not None else None,
+            roll=roll_spec(laminator) if laminator is not None else None,
+            state_path=folder / TWIN_WORLD,
+            rolled=laminator is not None,
+        )
+    except BenchRefusal as refusal:
+        raise DeviceFault(str(refusal)) from refusal
     server = TwinServer(bench, profiles, clock)
     server.__enter__()
     return dict(server.urls), lambda: server.__exit__(None, None, None)
+
+
+def _twin_time_s(folder: Path) -> float:
+    """Where the twin's time had come to when the campaign was left, s."""
+    from pressopt.twin.laboratory import BenchRefusal, kept_time_s
+
+    try:
+        return kept_time_s(folder / TWIN_WORLD)
+    except BenchRefusal as refusal:
+        raise DeviceFault(str(refusal)) from refusal
 
 
 def _connect(

@@ -31,7 +31,7 @@ from pressopt.twin.population import laboratory
 from pressopt.twin.response import condition
 from pressopt.twin.sample import Sample, SampleState
 
-__all__ = ["FAULTS", "FAULT_CODES", "BenchRefusal", "VirtualBench"]
+__all__ = ["FAULTS", "FAULT_CODES", "BenchRefusal", "VirtualBench", "kept_time_s"]
 
 _STATE_VERSION = 1
 _DC_OFFSET_OHM = 2e-6
@@ -80,11 +80,10 @@ class VirtualBench:
         )
         self._sample = Sample(cell, self._lab, self._machine)
         self._looks: dict[tuple[int, int, str, float], int] = {}
-        self._base_s = 0.0
+        self._offset_s = 0.0  # from the clock's time to the bench's, which goes on over restarts
         self._time_file: int | None = None
-        if state_path is not None:
-            self._restore(state_path)
-        self._start_s = clock.now_s()
+        kept_s = self._restore(state_path) if state_path is not None else 0.0
+        self._offset_s = kept_s - clock.now_s()
 
     def _commit(self, time_s: float) -> None:
         self._sample.commit(time_s)
@@ -96,7 +95,7 @@ class VirtualBench:
 
     def _enter(self) -> float:
         """Bring the machine up to now, and return the bench time, s, which goes on over restarts."""
-        now_s = self._clock.now_s() - self._start_s + self._base_s
+        now_s = self._clock.now_s() + self._offset_s
         if self._machine.live(now_s):
             self._save(now_s)
         if self._time_file is not None:
@@ -231,7 +230,7 @@ class VirtualBench:
             frequency = float(frequency_hz)
             if not (math.isfinite(frequency) and frequency > 0):
                 raise BenchRefusal(f"{frequency} Hz is no frequency: give a positive number")
-            found = self._sample.circuit_at(max(at_s - self._start_s + self._base_s, self._sample.now.done_s))
+            found = self._sample.circuit_at(max(at_s + self._offset_s, self._sample.now.done_s))
             lab = self._lab
             band = np.array([frequency])
             exact = complex(found.impedance_ohm(band, inductance_h=lab.inductance_h, lead_ohm=lab.lead_ohm)[0])
@@ -321,11 +320,11 @@ class VirtualBench:
         fresh.write_text(json.dumps(world))
         fresh.replace(self._path)
 
-    def _restore(self, path: Path) -> None:
-        clock_path = path.with_name(path.name + ".time")
+    def _restore(self, path: Path) -> float:
+        """Take up the world that ``path`` keeps, if any; return how far its time had come, s."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            world = json.loads(path.read_text())
+        world = _kept_world(path)
+        if world is not None:
             if world.get("version") != _STATE_VERSION or world.get("seed") != self._seed:
                 raise BenchRefusal(
                     f"{path} keeps another virtual laboratory (version {world.get('version')}, seed "
@@ -336,10 +335,8 @@ class VirtualBench:
             saved = world["sample"] | {"cell": CellState.from_json(world["sample"]["cell"])}
             others = {int(number): CellState.from_json(cell) for number, cell in world["others"].items()}
             self._sample.restore(self._machine.state.loaded, SampleState(**saved), others)
-            self._base_s = world["time_s"]
-            if clock_path.exists() and len(seen := clock_path.read_bytes()) == 8:
-                self._base_s = max(self._base_s, struct.unpack("<d", seen)[0])
-        self._time_file = os.open(clock_path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._time_file = os.open(_time_path(path), os.O_RDWR | os.O_CREAT, 0o644)
+        return kept_time_s(path)
 
     def close(self) -> None:
         """Let go of the file that keeps the time; the world can be taken up again by another bench."""
@@ -347,6 +344,43 @@ class VirtualBench:
             if self._time_file is not None:
                 os.close(self._time_file)
                 self._time_file = None
+
+
+def kept_time_s(path: Path) -> float:
+    """How far time had come in the world that ``path`` keeps, s; 0 where there is none.
+
+    A clock that begins there goes on to the last bit where the killed one ended.
+
+    Raises:
+        BenchRefusal: The file is damaged.
+    """
+    world = _kept_world(path)
+    if world is None:
+        return 0.0
+    time_path, time_s = _time_path(path), float(world["time_s"])
+    if time_path.exists() and len(seen := time_path.read_bytes()) == 8:
+        time_s = max(time_s, struct.unpack("<d", seen)[0])
+    return time_s
+
+
+def _time_path(path: Path) -> Path:
+    return path.with_name(path.name + ".time")
+
+
+def _kept_world(path: Path) -> dict[str, Any] | None:
+    """Read a world, or return None where there is none."""
+    try:
+        world = json.loads(path.read_bytes())
+        float(world["time_s"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError) as error:
+        raise BenchRefusal(
+            f"{path} is damaged ({error}): delete it to go on in a new virtual laboratory, without the cell "
+            f"that lay under this press"
+        ) from error
+    found: dict[str, Any] = world
+    return found
 
 
 def _checked(value: float, allowed: tuple[float, float], label: str, unit: str) -> float:
