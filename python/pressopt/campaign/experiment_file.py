@@ -26,12 +26,12 @@ from pressopt.campaign.experiment import (
 from pressopt.campaign.reading import BAD, Range, Report, read_table
 from pressopt.campaign.schema import DEFAULT_PROFILES, FILE, Node, Rows, Table, Variants, spellings_of
 from pressopt.campaign.sense import Draft
-from pressopt.campaign.toml_lines import LineIndex
-from pressopt.campaign.toml_lines import Path as Place
 from pressopt.errors import ExperimentError, Violation
 from pressopt.impedance.spectrum import Sweep
 from pressopt.optimizer import DesignSpace, Objective, OutcomeConstraint, Variable
 from pressopt.pressing import QUANTITIES, Cell, Die, Layer, Limits, Role, SafeState
+from pressopt.toml_lines import LineIndex
+from pressopt.toml_lines import Path as Place
 
 #: An experiment is a page of text; a megabyte is another kind of file.
 _MOST_BYTES = 1 << 20

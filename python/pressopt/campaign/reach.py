@@ -9,12 +9,12 @@ from typing import Any
 
 from pressopt.campaign.experiment import Device, Experiment, LaboratoryPlan
 from pressopt.campaign.sense import Draft
-from pressopt.campaign.toml_lines import Path
 from pressopt.errors import InputError, MaterialError, ProfileError
 from pressopt.materials import Catalogue, MaterialKind
 from pressopt.pressing import Role
 from pressopt.profiles import DeviceProfile, load_profile
 from pressopt.surrogate import Surrogate
+from pressopt.toml_lines import Path
 from pressopt.units import format_quantity
 
 #: What a profile must describe to stand under each key of ``[laboratory]``.

@@ -25,8 +25,8 @@ from pressopt.campaign.schema import (
     Variants,
     spellings_of,
 )
-from pressopt.campaign.toml_lines import LineIndex, Path
 from pressopt.errors import UnitError, Violation
+from pressopt.toml_lines import LineIndex, Path
 from pressopt.units import format_quantity, kind_of_quantity, measures, parse_quantity
 
 #: Pressure and force stand for each other, each under a key of its own.

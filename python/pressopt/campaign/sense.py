@@ -11,11 +11,11 @@ from typing import Any
 from pressopt.campaign.experiment import STACK, LaboratoryPlan, MeasurementPlan, StagePlan
 from pressopt.campaign.reading import BAD, Report, near_word
 from pressopt.campaign.schema import BUILT_IN_STRATEGIES
-from pressopt.campaign.toml_lines import Path
 from pressopt.errors import InputError
 from pressopt.materials import Catalogue
 from pressopt.optimizer import Objective, OutcomeConstraint, Relation, Variable, strategies
 from pressopt.pressing import QUANTITIES, Cell, Die, Layer, Limits, MeasuredBy, Role
+from pressopt.toml_lines import Path
 from pressopt.units import format_quantity
 
 _PROBABILITIES = frozenset({"short_probability", "crack_probability", "damage_probability", "extrusion_fraction"})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pressopt.errors import ProfileError, Violation
 from pressopt.profiles.checks import contradictions, nearest
 from pressopt.profiles.profile import DeviceProfile
-from pressopt.profiles.toml_places import place, places
+from pressopt.toml_lines import LineIndex
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -45,12 +45,12 @@ def parse_profile(text: str, *, source: str, folder: Path | None = None) -> Devi
     from pydantic import ValidationError
 
     raw = _merged(text, source, folder or Path(), ())
-    found = places(text)
+    lines = LineIndex(text)
     try:
         profile = _adapter().validate_python(raw)
     except ValidationError as error:
-        raise ProfileError(_shape_violations(error, raw, found), source=source) from error
-    wrong = [Violation(one.where, one.message, place(found, one.where)) for one in contradictions(profile)]
+        raise ProfileError(_shape_violations(error, raw, lines), source=source) from error
+    wrong = [Violation(one.where, one.message, _line(lines, one.where)) for one in contradictions(profile)]
     if wrong:
         raise ProfileError(wrong, source=source)
     return profile
@@ -104,7 +104,7 @@ def _merged(text: str, source: str, folder: Path, seen: tuple[str, ...]) -> dict
     parent = raw.pop("extends", None)
     if parent is None:
         return raw
-    line = places(text).get("extends")
+    line = LineIndex(text).line(("extends",))
     if not isinstance(parent, str):
         raise ProfileError(
             [Violation("extends", "give the name or path of one profile, in quotes", line)], source=source
@@ -137,14 +137,19 @@ def _adapter() -> TypeAdapter[DeviceProfile]:
     return _adapters[0]
 
 
-def _shape_violations(error: Any, raw: Mapping[str, Any], found: Mapping[str, int]) -> list[Violation]:
+def _shape_violations(error: Any, raw: Mapping[str, Any], lines: LineIndex) -> list[Violation]:
     """Pydantic's findings in our words, one for each key."""
     wrong: dict[str, Violation] = {}
     for one in error.errors(include_url=False):
         steps = [str(step) for step in one["loc"]]
         key = ".".join(steps)
-        wrong.setdefault(key, Violation(key, _words(one, steps), place(dict(found), key)))
+        wrong.setdefault(key, Violation(key, _words(one, steps), _line(lines, key)))
     return list(wrong.values())
+
+
+def _line(lines: LineIndex, key: str) -> int | None:
+    """Line of a dotted key, or of the nearest table around it."""
+    return lines.line(tuple(key.split(".")))
 
 
 def _words(one: Mapping[str, Any], steps: list[str]) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pressopt.campaign.toml_lines import LineIndex, Path
+from pressopt.toml_lines import LineIndex, Path
 
 TEXT = (
     '''# a comment with [brackets] and key = 1
