@@ -52,7 +52,7 @@ class _CircuitFit(TypedDict):
 class _Consistency(TypedDict):
     """Residuals (n,) relative to the modulus, and their standard deviation ``noise``.
 
-    ``drift`` of each clock: relative change, its standard deviation, noise left. ``slip``: index after it, and the same.
+    ``drift`` of each clock: relative change, its standard deviation, noise left. ``slip``: index, and the same.
     """
 
     elements: int
