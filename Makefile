@@ -3,12 +3,25 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# rustup's own folder, in case the shell does not know it yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
 # Without this, a missing cargo would make the build download a toolchain; a clear error is better.
 export MATURIN_NO_INSTALL_RUST = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_DEFAULT_TIMEOUT ?= 60
 
-SOURCES := pyproject.toml Cargo.toml Cargo.lock $(shell find rust python -name '*.rs' -o -name 'Cargo.toml' -o -name '*.py' -o -name '*.toml' -o -name '*.json')
+# All that ends in the wheel: nothing is built again while none of it is newer than the last installation.
+SOURCES := pyproject.toml Cargo.toml Cargo.lock $(shell find rust python -type f \
+	'(' -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' -o -name '*.json' -o -name '*.css' ')')
 EXPERIMENT ?= experiments/li-lpscl-symmetric.toml
+
+# $(call install,EXTRAS): build and install, after saying what is missing in words that help.
+define install
+@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.85 or later, https://rustup.rs"; exit 1; }
+@command -v cc >/dev/null || { echo "a C linker is missing: apt-get install gcc libc6-dev"; exit 1; }
+@echo "building and installing into $(VENV): minutes the first time, seconds later"
+$(BIN)/python -m pip install --quiet $(1)
+endef
 
 .PHONY: help run test test-long check format bench doctor clean
 
@@ -16,7 +29,7 @@ help:
 	@echo "make run        build and install, then run the main experiment on the twin"
 	@echo "                (EXPERIMENT=experiments/NAME.toml for another one)"
 	@echo "make test       build and install with the test extra, then run the quick suite"
-	@echo "make test-long  many seeds, soaks, hundreds of kills (an hour and more)"
+	@echo "make test-long  many seeds, soaks, hundreds of kills "
 	@echo "make check      formats, lints, types, stub against binary, import contract, cargo tests"
 	@echo "make format     let the formatters change the files"
 	@echo "make bench      the benchmarks beside their peers"
@@ -24,20 +37,26 @@ help:
 	@echo "make clean      remove the virtual environment and what was built"
 
 $(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: apt-get install python3 python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pressopt needs Python 3.11 or later")'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "venv is missing: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.run-stamp: $(BIN)/python $(SOURCES)
-	$(BIN)/python -m pip install --quiet .
+	$(call install,.)
 	@touch $@
 
 $(VENV)/.test-stamp: $(BIN)/python $(SOURCES)
-	$(BIN)/python -m pip install --quiet '.[test]'
+	$(call install,'.[test]')
 	@touch $@ $(VENV)/.run-stamp
 
 $(VENV)/.dev-stamp: $(BIN)/python $(SOURCES)
-	$(BIN)/python -m pip install --quiet '.[dev]'
+	$(call install,'.[dev]')
 	@touch $@ $(VENV)/.test-stamp $(VENV)/.run-stamp
+
+$(VENV)/.bench-stamp: $(BIN)/python $(SOURCES)
+	$(call install,'.[bench]')
+	@touch $@ $(VENV)/.run-stamp
 
 run: $(VENV)/.run-stamp
 	$(BIN)/pressopt run $(EXPERIMENT)
@@ -63,16 +82,29 @@ format: $(VENV)/.dev-stamp
 	$(BIN)/ruff format python tests benchmarks
 	cargo fmt --all
 
-bench: $(VENV)/.dev-stamp
-	$(BIN)/python -m pip install --quiet '.[bench]'
+bench: $(VENV)/.bench-stamp
 	$(BIN)/python -m benchmarks
 
 doctor:
-	@$(PYTHON) -c 'import sys; print("python", sys.version.split()[0], "ok" if sys.version_info >= (3, 11) else "TOO OLD: 3.11 or later")'
-	@$(PYTHON) -c 'import venv, ensurepip; print("venv ok")' || echo "venv MISSING: apt-get install python3-venv"
-	@command -v cargo >/dev/null && cargo --version || echo "cargo MISSING: https://rustup.rs (Rust 1.85 or later)"
-	@command -v cc >/dev/null && echo "cc ok" || echo "cc MISSING: apt-get install gcc libc6-dev"
-	@test -z "$$(ls /dev/ttyUSB* /dev/ttyACM* 2>/dev/null)" || { id -nG | grep -qw dialout && echo "serial ports ok" || echo "serial ports: add yourself to group dialout"; }
+	@bad=0; \
+	say() { printf '%-14s %s\n' "$$1" "$$2"; }; \
+	miss() { say "$$1" "MISSING: $$2"; bad=1; }; \
+	if $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	then say python "ok, $$($(PYTHON) -c 'import platform; print(platform.python_version())')"; \
+	else miss python "3.11 or later: apt-get install python3"; fi; \
+	if $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; \
+	then say venv ok; else miss venv "apt-get install python3-venv"; fi; \
+	minor=$$(cargo --version 2>/dev/null | sed -n 's/^cargo 1\.\([0-9]*\).*/\1/p'); \
+	if [ "$${minor:-0}" -ge 85 ]; \
+	then say cargo "ok, 1.$$minor"; else miss cargo "Rust 1.85 or later: https://rustup.rs"; fi; \
+	if command -v cc >/dev/null; \
+	then say "C linker" ok; else miss "C linker" "apt-get install gcc libc6-dev"; fi; \
+	if [ -z "$$(ls /dev/ttyUSB* /dev/ttyACM* 2>/dev/null)" ]; \
+	then say "serial ports" "none here; the twin needs none"; \
+	elif id -nG | grep -qw dialout || [ "$$(id -u)" = 0 ]; \
+	then say "serial ports" ok; \
+	else say "serial ports" "add yourself to their group: sudo usermod -aG dialout $$(id -un)"; fi; \
+	exit $$bad
 
 clean:
-	rm -rf $(VENV) target
+	rm -rf $(VENV) target .bench
