@@ -1,4 +1,4 @@
-"""Killed at every journal record and taken up again: the same campaign to the last digit, no cell pressed twice."""
+"""Killed at every journal record and taken up again: the same campaign to the digit, no cell pressed twice."""
 
 from __future__ import annotations
 
