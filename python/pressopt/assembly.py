@@ -287,8 +287,10 @@ class Campaign:
         """Whether an objective has a target that the recommended protocol is not expected to reach."""
         expected: Mapping[str, Any] = (state.closed.recommendation if state.closed else {}).get("expected", {})
         for goal in self.experiment.objectives:
-            if goal.target is None or goal.quantity not in expected:
+            if goal.target is None:
                 continue
+            if goal.quantity not in expected:
+                return True  # nothing valid was measured: nothing is expected to reach it
             median = float(expected[goal.quantity]["median"])
             if median > goal.target if goal.direction == "minimize" else median < goal.target:
                 return True

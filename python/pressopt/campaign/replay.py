@@ -62,13 +62,17 @@ class TrialState:
 
 @dataclass(frozen=True, slots=True)
 class CampaignState:
-    """A whole campaign as the journal tells it."""
+    """A whole campaign as the journal tells it.
+
+    ``cleared``: presses of which a person said (`clear`) that their fault may be acknowledged.
+    """
 
     phase: CampaignPhase = CampaignPhase.NEW
     opened: e.CampaignOpened | None = None
     trials: Mapping[int, TrialState] = field(default_factory=dict)
     presses: Mapping[str, PressPhase] = field(default_factory=dict)
     safe_reason: Mapping[str, str] = field(default_factory=dict)
+    cleared: frozenset[str] = frozenset()
     closed: e.CampaignClosed | None = None
     last_seq: int = 0
     digest: str = ""
@@ -157,24 +161,30 @@ def apply(state: CampaignState, entry: Entry) -> CampaignState:
     event = entry.event
     presses = dict(state.presses)
     reasons = dict(state.safe_reason)
+    cleared = state.cleared
     if isinstance(event, e.PressEvent):
         presses[event.press] = on_press(presses.get(event.press, PressPhase.IDLE), event)
         if isinstance(event, (e.PressMadeSafe, e.PressLost)):
             reasons[event.press] = event.reason
+        if not isinstance(event, e.PressFound):
+            cleared = cleared | {event.press} if isinstance(event, e.FaultCleared) else cleared - {event.press}
     trials = dict(state.trials)
     if isinstance(event, e.TrialEvent):
         if isinstance(event, e.Proposed) and state.phase is not CampaignPhase.OPEN:
             raise LifecycleError(f"the campaign is {state.phase.value}: nothing new is proposed")
-        trial = _apply_trial(trials.get(event.trial, TrialState(event.trial)), event)
+        known = TrialState(event.trial) if isinstance(event, e.Proposed) else state.trial(event.trial)
+        trial = _apply_trial(trials.get(event.trial, known), event)
         trials[event.trial] = trial
         if trial.press:
             presses[trial.press] = on_press(presses.get(trial.press, PressPhase.IDLE), event)
+        if isinstance(event, e.PressingStarted):
+            cleared = cleared - {event.press}
     phase, opened, closed = state.phase, state.opened, state.closed
     if isinstance(event, e.CampaignEvent):
         phase = next_campaign_phase(phase, event)
         opened = event if isinstance(event, e.CampaignOpened) else opened
         closed = event if isinstance(event, e.CampaignClosed) else closed
-    return CampaignState(phase, opened, trials, presses, reasons, closed, entry.seq, entry.digest)
+    return CampaignState(phase, opened, trials, presses, reasons, cleared, closed, entry.seq, entry.digest)
 
 
 def replay(entries: Iterable[Entry], state: CampaignState | None = None) -> CampaignState:

@@ -31,9 +31,10 @@ from pressopt.errors import (
 from pressopt.optimizer import Recommender
 from pressopt.optimizer.observation import Recommendation
 from pressopt.optimizer.stopping import Budget, SmallGain, StoppingRule, TargetMet, first_reason
-from pressopt.pressing import LaminatorReading, PressReading, PressRecord
+from pressopt.pressing import LaminatorReading, PressReading, PressRecord, PressState
 from pressopt.pressing.execution import check_protocol, execute, execute_rolling, finish
 from pressopt.pressing.record import record_to_bytes
+from pressopt.pressing.watch import made_safe
 
 #: Who writes what the runner itself decides.
 ACTOR = "runner"
@@ -115,6 +116,7 @@ class Runner:
         self.state = replay(journal.entries())
         self._measuring = Measuring(experiment, laboratory, separator_ohm)
         self._stopping = stopping_rules(experiment)
+        self._closing: e.CampaignClosed | None = None
 
     # ------------------------------------------------------------------ the loop
 
@@ -129,30 +131,42 @@ class Runner:
             JournalError: Nothing can be written down; the press has been made safe.
             PressoptError: The optimizer or an instrument failed; the campaign can be resumed.
         """
+        if self.state.phase is CampaignPhase.CLOSED:
+            return self.state
         self._open()
         try:
             while self._tick():
                 pass
-        except JournalError:
-            self.laboratory.make_safe()
+        except JournalError as error:
+            made_safe(self.laboratory.make_safe, error)
+            raise
+        except InstrumentError as error:
+            self._machine_failed(error)
             raise
         return self.state
 
     def _tick(self) -> bool:
         """Do the next thing; return whether there is another."""
         self._hear_wishes()
-        if self.state.phase is CampaignPhase.CLOSED:
+        if self._closing is not None and self.state.asking:
+            self._close(self._closing.reason)
             return False
         self._refuse_if_asking()
         in_flight = self.state.in_flight
         if in_flight:
-            if self.stop.requested and in_flight[0].phase in {Phase.PROPOSED, Phase.LOADED}:
+            waiting = in_flight[0].phase in {Phase.PROPOSED, Phase.LOADED}
+            if self.stop.requested and waiting:
                 return False
-            self._advance(in_flight[0])
+            if self._closing is not None and waiting:
+                self._record(e.TrialRejected(in_flight[0].number, "the campaign was closed"))
+            else:
+                self._advance(in_flight[0])
             return True
-        if self.stop.requested or self.state.phase is CampaignPhase.PAUSED:
-            return False
-        reason = self._why_finished()
+        reason = self._closing.reason if self._closing is not None else ""
+        if not reason:
+            if self.stop.requested or self.state.phase is CampaignPhase.PAUSED:
+                return False
+            reason = self._why_finished()
         if reason:
             self._finish_machine()
             self._close(reason)
@@ -192,8 +206,35 @@ class Runner:
         except InstrumentError as error:
             self._record(e.PressLost(machine.capability.name, str(error)))
             raise
-        if self.state.presses.get(machine.capability.name) in {None, PressPhase.GONE}:
-            self._record(e.PressFound(machine.capability.name, identity))
+        name = machine.capability.name
+        if self.state.presses.get(name) in {None, PressPhase.GONE}:
+            self._record(e.PressFound(name, identity))
+        self._clear_machine()
+
+    def _clear_machine(self) -> None:
+        """Clear a fault of the machine if a person said so (`clear`); else write it down and ask."""
+        machine = self.laboratory.machine
+        name = machine.capability.name
+        try:
+            reading = machine.read()
+            if not (reading.fault or reading.state is PressState.FAULT):
+                return
+            if name in self.state.cleared:
+                machine.clear_fault()
+                return
+            reason = f"it reports a fault: {reading.fault or 'no reason given'}"
+        except InstrumentError as error:
+            reason = str(error)
+        self._record(e.PressMadeSafe(name, reason))
+        self._refuse_if_asking()
+
+    def _machine_failed(self, error: InstrumentError) -> None:
+        """Make the press safe after a failure between two acts, and write that down; no trial is touched."""
+        made_safe(self.laboratory.make_safe, error)
+        name = self.laboratory.capability.name
+        reason = "; ".join([str(error), *getattr(error, "__notes__", [])])
+        gone = isinstance(error, LinkVanished) or isinstance(error.__cause__, LinkVanished)
+        self._record(e.PressLost(name, reason) if gone else e.PressMadeSafe(name, reason))
 
     def _refuse_if_asking(self) -> None:
         asking = self.state.asking
@@ -235,6 +276,10 @@ class Runner:
         """Apply what people left in the inbox; what the tables do not allow is shown and dropped."""
         for wish in self.journal.take_wishes():
             try:
+                if isinstance(wish.event, e.CampaignClosed):
+                    # The trial in flight ends first, and the answer knows of it.
+                    self._closing = wish.event
+                    continue
                 self._record_if_allowed(wish.event, actor=wish.actor)
             except LifecycleError as error:
                 self.watcher.on_wait(f"not done: {error}")
@@ -313,6 +358,8 @@ class Runner:
         protocol = self.experiment.protocol(trial.settings)
         lab, experiment = self.laboratory, self.experiment
         name = lab.capability.name
+        if lab.changer is not None:
+            lab.changer.load(trial.number)  # it lies there already, unless the program ended in between
         self._record(e.PressingStarted(trial.number, name, asdict(protocol)))
 
         def on_reading(reading: PressReading | LaminatorReading) -> None:

@@ -273,14 +273,20 @@ class SqliteJournal:
 
     def take_wishes(self) -> list[Wish]:
         """Return the wishes not yet taken, oldest first, and mark them taken."""
-        rows = self._db.execute(
-            "SELECT number, actor, kind, version, body FROM wish WHERE taken = 0 ORDER BY number"
-        )
+        try:
+            rows = self._db.execute(
+                "SELECT number, actor, kind, version, body FROM wish WHERE taken = 0 ORDER BY number"
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise JournalUnreadable(f"{self.path} is damaged: {error}") from error
         wishes = [
             Wish(number, actor, from_json(kind, version, body)) for number, actor, kind, version, body in rows
         ]
         if wishes:
-            self._db.execute("UPDATE wish SET taken = 1 WHERE number <= ?", (wishes[-1].number,))
+            try:
+                self._db.execute("UPDATE wish SET taken = 1 WHERE number <= ?", (wishes[-1].number,))
+            except sqlite3.Error as error:
+                raise JournalFull(f"{self.path} could not be written ({error}); nothing moves until it can") from error
         return wishes
 
     def close(self) -> None:
