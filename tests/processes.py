@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -48,20 +49,31 @@ class Processes:
         self._server.stdout.close()
         self._server.wait(10)
 
-    def __call__(self, *argv: str | Path, kill: tuple[str, int] | None = None, results: bool = False) -> Ended:
+    def __call__(
+        self,
+        *argv: str | Path,
+        kill: tuple[str, int] | None = None,
+        by: tuple[str, ...] = ("SIGKILL",),
+        results: bool = False,
+    ) -> Ended:
         """Run `pressopt argv` to its end.
 
         Args:
             argv: As on the command line.
             kill: Where it kills itself: ("before" or "after", number of the call of append), ("reading", number
                 of a reading of the press) or ("point", number of a point of the sweep); counted from 1.
+            by: With which signals, one after the other. "full" instead lets the disk be full from there on.
             results: Whether `run` and `resume` write the files of results, which takes seconds.
         """
-        started = self.start(*argv, kill=kill, results=results)
+        started = self.start(*argv, kill=kill, by=by, results=results)
         return started()
 
     def start(
-        self, *argv: str | Path, kill: tuple[str, int] | None = None, results: bool = False
+        self,
+        *argv: str | Path,
+        kill: tuple[str, int] | None = None,
+        by: tuple[str, ...] = ("SIGKILL",),
+        results: bool = False,
     ) -> Callable[[], Ended]:
         """As a call, but return at once; what is returned waits for the end. One at a time."""
         self._count += 1
@@ -69,6 +81,7 @@ class Processes:
         order = {
             "argv": [str(item) for item in argv],
             "kill": kill,
+            "by": by,
             "results": results,
             "out": str(out),
             "err": str(err),
@@ -108,31 +121,34 @@ def experiment_file(
 # ---------------------------------------------------------------------- the process that forks
 
 
-def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _arm(where: str, number: int) -> None:
-    """Let this process kill itself."""
+def _arm(where: str, number: int, by: list[str]) -> None:
+    """Let this process be hit by signals, or by a full disk, at a place."""
     from pressopt.cli.progress import LineWatcher
     from pressopt.store import SqliteJournal
 
     append, seen = SqliteJournal.append, 0
 
+    def hit() -> None:
+        for name in by:
+            os.kill(os.getpid(), getattr(signal, name))
+
     def counted(journal: SqliteJournal, *events: Any, **more: Any) -> None:
         nonlocal seen
         seen += 1
-        if where == "before" and seen == number:
-            _die()
+        if by == ["full"] and seen == number:
+            size = journal.path.with_name(journal.path.name + "-wal").stat().st_size
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))  # no file may grow beyond
+        elif where == "before" and seen == number:
+            hit()
         append(journal, *events, **more)
         if where == "after" and seen == number:
-            _die()
+            hit()
 
     def on_call(*_: object) -> None:
         nonlocal seen
         seen += 1
         if seen == number:
-            _die()
+            hit()
 
     if where in {"before", "after"}:
         setattr(SqliteJournal, "append", counted)  # noqa: B010 - a patch, and mypy knows it
@@ -155,7 +171,7 @@ def _child(order: dict[str, Any]) -> None:
         if not order["results"]:
             setattr(Campaign, "write_results", lambda _: [])  # noqa: B010
         if order["kill"]:
-            _arm(*order["kill"])
+            _arm(order["kill"][0], order["kill"][1], order["by"])
         main(order["argv"])
     except SystemExit as leave:
         code = leave.code if isinstance(leave.code, int) else 1

@@ -198,7 +198,6 @@ class Campaign:
     Attributes:
         experiment: As the journal has it.
         folder: Where the journal and the results lie.
-        laboratory: The wired instruments.
     """
 
     def __init__(
@@ -216,13 +215,28 @@ class Campaign:
         self._ended: CampaignState | None = None
         self._resources = contextlib.ExitStack()
         self._resources.callback(journal.close)
+        self._laboratory: Laboratory | None = None
         try:
-            self.laboratory = open_laboratory(experiment, folder, clock=clock)
-            self._resources.callback(self.laboratory.close)
+            if self.state.phase is CampaignPhase.CLOSED:  # nothing is left to do: nothing is connected
+                self.recommender = recommender_of(experiment)
+                return
+            self._laboratory = open_laboratory(experiment, folder, clock=clock)
+            self._resources.callback(self._laboratory.close)
             self.recommender = recommender_of(experiment, reachable_space(experiment, self.laboratory.capability))
         except BaseException:
             self._resources.close()
             raise
+
+    @property
+    def laboratory(self) -> Laboratory:
+        """The wired instruments.
+
+        Raises:
+            JournalError: The campaign was closed before, so that nothing was connected.
+        """
+        if self._laboratory is None:
+            raise JournalError(f"the campaign in {self.folder} is closed: its instruments are not connected")
+        return self._laboratory
 
     def __enter__(self) -> Campaign:
         return self
@@ -245,7 +259,12 @@ class Campaign:
         stop: StopRequest | None = None,
         confirm: Callable[[TrialState], str | None] | None = None,
     ) -> CampaignState:
-        """Go on until the budget is spent, a target is reached, or ``stop`` asks; see :meth:`Runner.run`."""
+        """Go on until the budget is spent, a target is reached, or ``stop`` asks; see :meth:`Runner.run`.
+
+        A closed campaign is returned as it is.
+        """
+        if self._laboratory is None:
+            return self.state
         runner = Runner(
             self.experiment,
             self._journal,

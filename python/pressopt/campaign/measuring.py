@@ -16,6 +16,7 @@ from pressopt.impedance import Analysis, analyse, judge, spectrum_from_bytes, sp
 from pressopt.impedance.ports import ResistanceReading
 from pressopt.impedance.resistance import resistance_from_bytes, resistance_to_bytes
 from pressopt.optimizer.observation import Settings
+from pressopt.pressing import PressState
 
 #: How often a measurement is repeated when its verdict asks for it, the first included.
 ATTEMPTS = 3
@@ -86,6 +87,7 @@ class Measuring:
         else:
             assert self._lab.analyzer is not None  # assembly gives every laboratory one of the two
             spectrum = self._lab.analyzer.measure(self._experiment.sweep, on_point=on_point)
+            self._held(trial)  # and it was so to the end
             spectrum.metadata.update(
                 {"pressure_mpa": pressure_mpa, "temperature_c": temperature_c, "trial": float(trial.number)}
             )
@@ -101,7 +103,17 @@ class Measuring:
         reading = press.read()
         die = self._experiment.cell.die
         now_mpa = die.pressure_mpa(reading.force_kn)
+        if reading.fault or reading.state is PressState.FAULT:
+            raise StageFailedError(
+                f"'{press.capability.name}' reports a fault while the cell is measured: "
+                f"{reading.fault or 'no reason given'}"
+            )
         if trial.held_mpa is not None:
+            if trial.held_mpa > 0 and reading.state is not PressState.HOLD:
+                raise StageFailedError(
+                    f"the cell was held at {trial.held_mpa:.3g} MPa to be measured, and the press no longer holds "
+                    f"(it says '{reading.state.value}'): its contact may have changed"
+                )
             step_mpa = die.pressure_mpa(press.capability.resolution_kn)
             allowed_mpa = max(HOLD_TOLERANCE * trial.held_mpa, 3 * step_mpa)
             if abs(now_mpa - trial.held_mpa) > allowed_mpa:

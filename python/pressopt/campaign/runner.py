@@ -131,8 +131,6 @@ class Runner:
             JournalError: Nothing can be written down; the press has been made safe.
             PressoptError: The optimizer or an instrument failed; the campaign can be resumed.
         """
-        if self.state.phase is CampaignPhase.CLOSED:
-            return self.state
         self._open()
         try:
             while self._tick():
@@ -147,7 +145,10 @@ class Runner:
 
     def _tick(self) -> bool:
         """Do the next thing; return whether there is another."""
-        self._hear_wishes()
+        if self.state.phase is not CampaignPhase.CLOSED:
+            self._hear_wishes()
+        if self.state.phase is CampaignPhase.CLOSED:
+            return False
         if self._closing is not None and self.state.asking:
             self._close(self._closing.reason)
             return False
@@ -184,6 +185,8 @@ class Runner:
     # ------------------------------------------------------------------ beginning and end
 
     def _open(self) -> None:
+        if self.state.phase is CampaignPhase.CLOSED:
+            return
         if self.state.phase is CampaignPhase.NEW:
             self._record(
                 e.CampaignOpened(

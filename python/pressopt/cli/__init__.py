@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import traceback
 from typing import Any
 
 import rich_click as click
@@ -92,6 +93,18 @@ def main(argv: list[str] | None = None) -> None:
         # Whoever read our output has gone (`| head`): nothing is left to say.
         sys.stderr.close()
         code = 0
+    except Exception as error:  # noqa: BLE001 - whatever it was, it ends in one sentence and code 1
+        # A mistake of ours: the traceback goes to whoever mends it, the sentence to whoever ran it.
+        if "--json" in arguments:
+            line = {"schema": "pressopt/error/1", "error": type(error).__name__, "message": str(error)}
+            print(json.dumps({**line, "exit_code": 1}, ensure_ascii=False), flush=True)
+        traceback.print_exc()
+        print(
+            "pressopt: this is a mistake of pressopt, not yours: please report it with the lines above. "
+            "The journal is whole; `pressopt resume` goes on",
+            file=sys.stderr,
+        )
+        code = 1
     raise SystemExit(code if isinstance(code, int) else 0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,9 +127,9 @@ def _numbers(pairs: tuple[str, ...]) -> dict[str, float]:
         try:
             found[key] = float(value)
         except ValueError:
-            raise click.UsageError(
-                f"--achieved {pair}: write SETTING=NUMBER, e.g. pressing.pressure_mpa=24.8"
-            ) from None
+            found[key] = math.nan
+        if not (key and math.isfinite(found[key])):
+            raise click.UsageError(f"--achieved {pair}: write SETTING=NUMBER, e.g. lamination.pressure_mpa=24.8")
     return found
 
 
@@ -147,7 +148,9 @@ def _results(pairs: tuple[str, ...]) -> dict[str, tuple[float, float]]:
         try:
             found[name] = (float(value), float(sd))
         except ValueError:
-            raise click.UsageError(f"--result {pair}: write {name}=VALUE±SD, e.g. {name}=14.2±0.5") from None
+            found[name] = (math.nan, math.nan)
+        if not all(map(math.isfinite, found[name])):
+            raise click.UsageError(f"--result {pair}: write {name}=VALUE±SD, e.g. {name}=14.2±0.5")
         if not found[name][1] > 0:
             raise click.UsageError(f"--result {pair}: the standard deviation must be positive")
     return found

@@ -91,10 +91,13 @@ def _go(campaign: Campaign, *, as_json: bool, quiet: bool) -> None:
     terminal = talk.is_terminal and not as_json and not quiet
     watcher: Watcher
     with campaign, _signals(stop, talk) as terminated:
+        closed = campaign.state.closed
+        if closed is not None:
+            talk.print(f"the campaign is closed ({closed.reason}): nothing was moved", highlight=False)
         if as_json:
             watcher = JsonWatcher()
             state = campaign.run(watcher, stop=stop)
-        elif terminal:
+        elif terminal and closed is None:
             with LiveWatcher(campaign.experiment, talk) as watcher:
                 state = campaign.run(
                     watcher, stop=stop, confirm=_confirmed_at_terminal if sys.stdin.isatty() else None
@@ -102,7 +105,8 @@ def _go(campaign: Campaign, *, as_json: bool, quiet: bool) -> None:
         else:
             watcher = LineWatcher(campaign.experiment, (lambda _: None) if quiet else click.echo)
             state = campaign.run(watcher, stop=stop)
-        files = campaign.write_results() if state.done else []
+        # Who breaks off wants an end now; `pressopt export` and `plot` write the files at any time.
+        files = campaign.write_results() if state.done and not stop.now else []
         text, document = final_summary(campaign.experiment, state, campaign.untouched(), files)
         if as_json:
             JsonWatcher().write(document)
@@ -111,8 +115,17 @@ def _go(campaign: Campaign, *, as_json: bool, quiet: bool) -> None:
             Console(width=None if sys.stdout.isatty() else 100).print(text)
     if terminated:
         raise Exit(143)
+    if state.phase is CampaignPhase.PAUSED and not stop.requested:
+        talk.print(
+            f"the campaign is paused; go on with: pressopt unpause --campaign {campaign.folder}, "
+            f"then pressopt resume {campaign.folder}",
+            highlight=False,
+            soft_wrap=True,
+        )
     if stop.requested and state.phase is not CampaignPhase.CLOSED:
-        talk.print(f"stopped safely; go on with: pressopt resume {campaign.folder}", highlight=False)
+        talk.print(
+            f"stopped safely; go on with: pressopt resume {campaign.folder}", highlight=False, soft_wrap=True
+        )
         raise Exit(130)
     if state.phase is CampaignPhase.CLOSED and campaign.target_missed(state):
         raise Exit(TARGET_MISSED)

@@ -286,7 +286,9 @@ class SqliteJournal:
             try:
                 self._db.execute("UPDATE wish SET taken = 1 WHERE number <= ?", (wishes[-1].number,))
             except sqlite3.Error as error:
-                raise JournalFull(f"{self.path} could not be written ({error}); nothing moves until it can") from error
+                raise JournalFull(
+                    f"{self.path} could not be written ({error}); nothing moves until it can"
+                ) from error
         return wishes
 
     def close(self) -> None:
