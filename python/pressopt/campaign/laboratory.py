@@ -47,16 +47,15 @@ class Laboratory:
 
     def make_safe(self) -> None:
         """Bring every instrument into its safe state; the first error is raised after all were tried."""
-        errors: list[Exception] = []
-        for instrument in (self.press, self.laminator, self.analyzer):
-            if instrument is None:
-                continue
-            try:
-                instrument.make_safe()
-            except Exception as error:  # noqa: BLE001 - the next instrument must be made safe all the same
-                errors.append(error)
-        if errors:
-            raise errors[0]
+        try:
+            self.machine.make_safe()
+        finally:
+            self.stop_measuring()
+
+    def stop_measuring(self) -> None:
+        """Take the analyser off the cell."""
+        if self.analyzer is not None:
+            self.analyzer.make_safe()
 
     def close(self) -> None:
         """Close every line, then what serves them; the first error is raised after all were tried."""

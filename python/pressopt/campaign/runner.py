@@ -23,7 +23,7 @@ from pressopt.errors import (
     JournalError,
     LifecycleError,
     LimitError,
-    LinkVanished,
+    LinkError,
     NeedsPersonError,
     PressoptError,
     StageFailedError,
@@ -218,26 +218,39 @@ class Runner:
         """Clear a fault of the machine if a person said so (`clear`); else write it down and ask."""
         machine = self.laboratory.machine
         name = machine.capability.name
+        reason = ""
         try:
             reading = machine.read()
             if not (reading.fault or reading.state is PressState.FAULT):
                 return
+            opened = [interlock for interlock, closed in reading.interlocks.items() if not closed]
+            reason = f"it reports a fault: {', '.join([reading.fault or 'no reason given', *opened])}"
             if name in self.state.cleared:
                 machine.clear_fault()
                 return
-            reason = f"it reports a fault: {reading.fault or 'no reason given'}"
         except InstrumentError as error:
-            reason = str(error)
+            reason = "; ".join([*([reason] if reason else []), str(error)])
         self._record(e.PressMadeSafe(name, reason))
         self._refuse_if_asking()
 
     def _machine_failed(self, error: InstrumentError) -> None:
         """Make the press safe after a failure between two acts, and write that down; no trial is touched."""
-        made_safe(self.laboratory.make_safe, error)
+        self._record(self._safe_press(str(error)))
+
+    def _safe_press(self, reason: str) -> e.PressMadeSafe | e.PressLost:
+        """Make every instrument safe; return what is to be written down of the press: safe, or out of reach."""
         name = self.laboratory.capability.name
-        reason = "; ".join([str(error), *getattr(error, "__notes__", [])])
-        gone = isinstance(error, LinkVanished) or isinstance(error.__cause__, LinkVanished)
-        self._record(e.PressLost(name, reason) if gone else e.PressMadeSafe(name, reason))
+        lost = False
+        try:
+            self.laboratory.machine.make_safe()
+        except InstrumentError as unsafe:
+            lost = isinstance(unsafe, LinkError)
+            reason += f"; making it safe failed too ({unsafe}): use the emergency stop"
+        try:
+            self.laboratory.stop_measuring()
+        except InstrumentError as unsafe:
+            reason += f"; the analyser could not be stopped: {unsafe}"
+        return e.PressLost(name, reason) if lost else e.PressMadeSafe(name, reason)
 
     def _refuse_if_asking(self) -> None:
         asking = self.state.asking
@@ -411,24 +424,16 @@ class Runner:
 
     def _fault(self, trial: TrialState, error: InstrumentError) -> None:
         """Make the press safe, keep what was recorded, and write both down."""
-        reason = str(error)
-        try:
-            self.laboratory.make_safe()
-        except InstrumentError as unsafe:
-            reason += f"; making it safe failed too: {unsafe}"
-        name = self.laboratory.capability.name
+        press = self._safe_press(str(error))
         blobs: tuple[bytes, ...] = ()
         if isinstance(error, StageFailedError) and isinstance(error.record, PressRecord):
             blobs = (record_to_bytes(error.record),)
-        faulted = e.Faulted(trial.number, reason, digest_of(blobs[0]) if blobs else "")
+        faulted = e.Faulted(trial.number, press.reason, digest_of(blobs[0]) if blobs else "")
         if self.stop.now and isinstance(error, StageFailedError):
             # Broken off by a person, who knows: the cell is given up, the press has not failed.
             resolved = e.Resolved(trial.number, "discard", by="operator", note="broken off on request")
             self._record(faulted, resolved, blobs=blobs)
             return
-        # Execution reports a lost link as a failed stage, so that what the cell got is kept.
-        gone = isinstance(error, LinkVanished) or isinstance(error.__cause__, LinkVanished)
-        press = e.PressLost(name, reason) if gone else e.PressMadeSafe(name, reason)
         self._record(faulted, press, blobs=blobs)
 
     def _measure(self, trial: TrialState) -> None:
