@@ -1,16 +1,8 @@
-"""Fixtures that several areas share."""
+"""How properties are tried everywhere: a busy computer is no failure, and a failure prints how to repeat it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from hypothesis import HealthCheck, settings
 
-import pytest
-
-from processes import Processes
-
-
-@pytest.fixture(scope="session")
-def pressopt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    """`pressopt` as a process that starts fast and can be killed where a test wants."""
-    with Processes(tmp_path_factory.mktemp("said")) as processes:
-        yield processes
+settings.register_profile("pressopt", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("pressopt")

@@ -36,7 +36,7 @@ def test_the_scaled_clock_runs_faster_than_the_wall() -> None:
     clock, before_s = ScaledClock(100.0), wall_monotonic_s()
     clock.sleep_s(1.0)
     assert clock.now_s() >= 1.0
-    assert wall_monotonic_s() - before_s < 0.5
+    assert wall_monotonic_s() - before_s < 0.9
 
 
 @pytest.mark.parametrize("factor", [0.0, -1.0, float("nan")])

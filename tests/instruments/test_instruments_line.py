@@ -75,7 +75,7 @@ def test_read_does_not_wait_for_more_than_one_byte(far: FarEnd) -> None:
     far.send(b"x")
     start_s = wall_monotonic_s()
     assert far.line.read(100, timeout_s=2.0) == b"x"
-    assert wall_monotonic_s() - start_s < 0.5
+    assert wall_monotonic_s() - start_s < 1.5
 
 
 def test_silence_is_an_empty_read(far: FarEnd) -> None:
