@@ -62,7 +62,8 @@ class Processes:
             argv: As on the command line.
             kill: Where it kills itself: ("before" or "after", number of the call of append), ("reading", number
                 of a reading of the press) or ("point", number of a point of the sweep); counted from 1.
-            by: With which signals, one after the other. "full" instead lets the disk be full from there on.
+            by: With which signals, one after the other. "full" instead lets the disk be full from there
+                on, "mistake" raises what nobody foresaw.
             results: Whether `run` and `resume` write the files of results, which takes seconds.
         """
         started = self.start(*argv, kill=kill, by=by, results=results)
@@ -129,6 +130,8 @@ def _arm(where: str, number: int, by: list[str]) -> None:
     append, seen = SqliteJournal.append, 0
 
     def hit() -> None:
+        if by == ["mistake"]:
+            raise AssertionError("somebody at pressopt made a mistake")
         for name in by:
             os.kill(os.getpid(), getattr(signal, name))
 

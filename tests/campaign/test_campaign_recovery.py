@@ -99,10 +99,25 @@ def killed_and_resumed(
     # A journal with nothing in it is begun anew by the very command that began it.
     taken_up = pressopt("resume", folder) if written else pressopt("run", short, "--store", folder)
     assert taken_up.code == 0, taken_up.err
+    if where == "before" and RECORDS[number - 1] == "SpectrumRecorded":
+        measured_again(folder, undisturbed)
+        return
     assert told(folder) == told(undisturbed)
     assert world(folder) == world(undisturbed)
     assert set(pressings(folder).values()) == {1}
     assert kinds_of(folder) == list(RECORDS)
+
+
+def measured_again(folder: Path, undisturbed: Path) -> None:
+    """A sweep that was not written down is taken once more, a sweep later: the same but for noise and creep."""
+    for number, trial in state_of(undisturbed).trials.items():
+        again = state_of(folder).trial(number)
+        assert (again.phase, again.verdict, again.settings) == (trial.phase, trial.verdict, trial.settings)
+        assert again.pressings == 1
+        assert dict(again.achieved) == pytest.approx(dict(trial.achieved), rel=0.01)
+        assert {name: value for name, (value, _) in again.outcomes.items()} == pytest.approx(
+            {name: value for name, (value, _) in trial.outcomes.items()}, rel=0.05
+        )
 
 
 def in_pressing(pressopt: Processes, folder: Path, trial: int) -> None:
