@@ -96,3 +96,9 @@ def test_links_lead_somewhere(page: str) -> None:
     """What a page links to in the project is there."""
     for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text("utf-8")):
         assert (ROOT / target).exists(), target
+
+
+def test_nothing_is_left_to_fill_in() -> None:
+    """No page still waits for its figures."""
+    for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        assert not re.findall(r"@@\w+@@|\bTODO\b|\bFIXME\b", (ROOT / page).read_text("utf-8")), page
