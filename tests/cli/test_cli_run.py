@@ -191,3 +191,30 @@ def test_a_full_disk_makes_the_press_safe(pressopt: Processes, short: Path, tmp_
     state = state_of(folder)
     assert len(state.done) == 2
     assert all(trial.pressings == 1 for trial in state.trials.values() if trial.phase.value == "done")
+
+
+def test_an_instrument_that_cannot_be_used_exits_with_five(
+    pressopt: Processes, short: Path, tmp_path: Path
+) -> None:
+    """A twin whose kept world is damaged: exit code 5 and one message that says what to delete."""
+    folder = tmp_path / "campaign"
+    assert pressopt("run", short, "--store", folder, kill=("after", 4)).code == -9
+    (folder / "twin-world.json").write_text("{")
+    ended = pressopt("resume", folder)
+    assert ended.code == 5
+    assert "twin-world.json is damaged" in ended.err
+    one_clear_message(ended)
+
+
+def test_an_open_interlock_exits_with_four(pressopt: Processes, short: Path, tmp_path: Path) -> None:
+    """A guard open when the next cell is to be loaded: exit code 4, written down, then a person is asked."""
+    folder = tmp_path / "campaign"
+    assert pressopt("run", short, "--store", folder, kill=("after", 8)).code == -9
+    world = folder / "twin-world.json"
+    world.write_text(world.read_text().replace('"guard_closed": true', '"guard_closed": false'))
+    ended = pressopt("resume", folder)
+    assert ended.code == 4, ended.err
+    assert "guard" in ended.err
+    one_clear_message(ended)
+    assert kinds_of(folder)[-1] == "PressMadeSafe"
+    assert pressopt("resume", folder).code == 7
