@@ -26,6 +26,7 @@ from pressopt.optimizer import DesignSpace, Recommender
 from pressopt.optimizer.observation import Recommendation
 from pressopt.pressing import PressCapability
 from pressopt.pressing.execution import settable
+from pressopt.pressing.watch import watched
 from pressopt.profiles import DeviceProfile, load_profile
 from pressopt.store import SqliteJournal
 from pressopt.store.places import campaign_folder, find_campaign, journal_of
@@ -134,7 +135,8 @@ def _connect(
                 "[laboratory] loading is automatic, and the press's profile has no action 'load_cell': "
                 "say loading = 'person'"
             )
-    attended = AttendedClock(clock, period_s=ATTENTION_S, attend=laboratory.machine.read)
+    attended = AttendedClock(clock, period_s=ATTENTION_S, attend=lambda: watched(laboratory.machine))
+    laboratory.waiting = attended
     if "analyzer" in profiles:
         laboratory.analyzer = connect_analyzer(profiles["analyzer"], attended, url=urls.get("analyzer"))
     if "meter" in profiles:

@@ -167,11 +167,13 @@ class StageFailedError(InstrumentError):
 
     Attributes:
         record: The :class:`pressopt.pressing.PressRecord` up to that moment, or ``None``.
+        aborted: Whether the press already is where the stage's abort action or its safe state leads.
     """
 
-    def __init__(self, message: str, record: object | None = None) -> None:
+    def __init__(self, message: str, record: object | None = None, *, aborted: bool = False) -> None:
         super().__init__(message)
         self.record = record
+        self.aborted = aborted
 
 
 class JournalError(PressoptError):

@@ -16,6 +16,7 @@ class Laboratory:
 
     Attributes:
         clock: Laboratory time.
+        waiting: The same time for whoever waits beside a loaded press: keeps its heartbeat and watches it.
         press: The press, or None in a rolling laboratory.
         laminator: The laminator, or None in a pressing laboratory.
         changer: Who puts cells under the press by wire; None: a person does and confirms.
@@ -25,6 +26,7 @@ class Laboratory:
     """
 
     clock: Clock
+    waiting: Clock | None = None
     press: Press | None = None
     laminator: Laminator | None = None
     changer: SampleChanger | None = None

@@ -12,7 +12,7 @@ from pressopt.campaign.journal import digest_of
 from pressopt.campaign.laboratory import Laboratory
 from pressopt.campaign.replay import TrialState
 from pressopt.errors import StageFailedError
-from pressopt.impedance import Analysis, analyse, judge, spectrum_from_bytes, spectrum_to_bytes
+from pressopt.impedance import Analysis, ImpedanceSpectrum, analyse, judge, spectrum_from_bytes, spectrum_to_bytes
 from pressopt.impedance.ports import ResistanceReading
 from pressopt.impedance.resistance import resistance_from_bytes, resistance_to_bytes
 from pressopt.optimizer.observation import Settings
@@ -23,6 +23,8 @@ ATTEMPTS = 3
 #: Share by which the pressure may have moved since the press said that it holds (relaxation, leak-down).
 HOLD_TOLERANCE = 0.2
 #: Verdicts that are a finding about the cell, with the kind of failure they observe.
+#: Longest piece of a wait after which somebody may break off, s.
+WAIT_SLICE_S = 2.0
 FAILURES = {"shorted": "shorted", "open": "open"}
 #: Prefix of a deviation by which execution reports that the sample itself gave way.
 SAMPLE_FAILED = "sample_failed"
@@ -35,10 +37,14 @@ SeparatorResistance = Callable[[Settings], float]
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """One step of measuring: either raw data to be kept, or the finished judgement."""
+    """One step of measuring: either raw data to be kept, or the finished judgement.
+
+    ``lost``: while the data were taken the press stopped holding the cell as it should.
+    """
 
     recorded: e.SpectrumRecorded | None = None
     data: bytes = b""
+    lost: StageFailedError | None = None
     measured: e.Measured | None = None
 
 
@@ -73,8 +79,16 @@ class Measuring:
             )
             if measured.verdict != "remeasure" or len(trial.measurements) >= ATTEMPTS:
                 return Taken(measured=measured)
-            self._lab.clock.sleep_s(self._experiment.measurement.settle_s)
+            self._wait(self._experiment.measurement.settle_s, on_point)
         return self._take(trial, on_point)
+
+    def _wait(self, seconds: float, on_point: Callable[[int, int], None]) -> None:
+        """Wait beside the loaded press: its heartbeat is kept, and ``on_point`` may break off."""
+        clock = self._lab.waiting or self._lab.clock
+        end_s = clock.now_s() + seconds
+        while (left_s := end_s - clock.now_s()) > 0:
+            clock.sleep_s(min(left_s, WAIT_SLICE_S))
+            on_point(0, self._experiment.sweep.points)
 
     # ------------------------------------------------------------------ taking
 
@@ -87,13 +101,17 @@ class Measuring:
         else:
             assert self._lab.analyzer is not None  # assembly gives every laboratory one of the two
             spectrum = self._lab.analyzer.measure(self._experiment.sweep, on_point=on_point)
-            self._held(trial)  # and it was so to the end
             spectrum.metadata.update(
                 {"pressure_mpa": pressure_mpa, "temperature_c": temperature_c, "trial": float(trial.number)}
             )
             data = spectrum_to_bytes(spectrum)
             kind, name = "spectrum", self._lab.analyzer.capability.name
-        return Taken(e.SpectrumRecorded(trial.number, digest_of(data), kind, attempt, name), data)
+        lost = None
+        try:
+            self._held(trial)  # it was so to the end
+        except StageFailedError as error:
+            lost = error
+        return Taken(e.SpectrumRecorded(trial.number, digest_of(data), kind, attempt, name), data, lost)
 
     def _held(self, trial: TrialState) -> tuple[float, float]:
         """Return pressure and temperature at which the cell is held now; refuse to measure another state."""
@@ -131,9 +149,35 @@ class Measuring:
         least_ohm = self._separator_ohm(trial.settings) if self._separator_ohm is not None else None
         verdict = judge(spectrum, area_cm2=cell.area_cm2, bulk_ohm=least_ohm)
         analysis = analyse(spectrum, area_cm2=cell.area_cm2, interfaces=max(1, cell.interfaces), verdict=verdict)
+        other = self._other_state(trial, spectrum)
+        if other:
+            return e.Measured(
+                trial.number,
+                {},
+                "another state",
+                ("another_state",),
+                ("another_state",),
+                (other, *analysis.verdict.reasons),
+                _brief(analysis),
+            )
         return _measured(
             trial, analysis.outcomes, analysis.verdict.value, analysis.verdict.reasons, _brief(analysis)
         )
+
+    def _other_state(self, trial: TrialState, spectrum: ImpedanceSpectrum) -> str:
+        """Say how the cell was measured in another state than the protocol's; empty when it was not.
+
+        This happens after an interrupted pressing that a person resolved by `measure`: the number is kept, and
+        never compared with those of other cells.
+        """
+        if trial.held_mpa is not None or self._lab.press is None:
+            return ""
+        wanted_mpa = self._experiment.protocol(trial.settings).measure_at_mpa
+        found_mpa = float(spectrum.metadata.get("pressure_mpa", 0.0))
+        step_mpa = self._experiment.cell.die.pressure_mpa(self._lab.press.capability.resolution_kn)
+        if abs(found_mpa - wanted_mpa) <= max(HOLD_TOLERANCE * wanted_mpa, 3 * step_mpa):
+            return ""
+        return f"measured under {found_mpa:.3g} MPa, the protocol says {wanted_mpa:.3g} MPa: not comparable"
 
     def _judge_resistance(self, data: bytes, trial: TrialState) -> e.Measured:
         reading: ResistanceReading = resistance_from_bytes(data)

@@ -20,7 +20,6 @@ from pressopt.campaign.replay import CampaignState, TrialState, on_restart, repl
 from pressopt.clock import wall_pause_s
 from pressopt.errors import (
     InstrumentError,
-    JournalError,
     LifecycleError,
     LimitError,
     LinkError,
@@ -74,6 +73,36 @@ class Watcher(Protocol):
     def on_wait(self, message: str) -> None: ...
 
 
+class _Guarded:
+    """A watcher whose failure (a closed pipe, say) never reaches an act: the campaign stops after it."""
+
+    def __init__(self, watcher: Watcher, stop: StopRequest) -> None:
+        self._watcher = watcher
+        self._stop = stop
+        self.error: Exception | None = None
+
+    def _tell(self, what: Callable[[], None]) -> None:
+        if self.error is not None:
+            return
+        try:
+            what()
+        except Exception as error:  # noqa: BLE001 - kept, and raised once nothing moves any more
+            self.error = error
+            self._stop.ask()
+
+    def on_entry(self, event: e.Event, state: CampaignState) -> None:
+        self._tell(lambda: self._watcher.on_entry(event, state))
+
+    def on_reading(self, trial: TrialState, reading: PressReading | LaminatorReading) -> None:
+        self._tell(lambda: self._watcher.on_reading(trial, reading))
+
+    def on_point(self, trial: TrialState, done: int, planned: int) -> None:
+        self._tell(lambda: self._watcher.on_point(trial, done, planned))
+
+    def on_wait(self, message: str) -> None:
+        self._tell(lambda: self._watcher.on_wait(message))
+
+
 class Runner:
     """Runs one campaign on one laboratory.
 
@@ -108,8 +137,8 @@ class Runner:
         self.journal = journal
         self.laboratory = laboratory
         self.recommender = recommender
-        self.watcher = watcher
         self.stop = stop or StopRequest()
+        self.watcher = _Guarded(watcher, self.stop)
         self._software = software or {}
         self._changes = changes or {}
         self._confirm = confirm
@@ -135,12 +164,18 @@ class Runner:
         try:
             while self._tick():
                 pass
-        except JournalError as error:
-            made_safe(self.laboratory.make_safe, error)
-            raise
+            if self.state.phase is not CampaignPhase.CLOSED:
+                self._finish_machine()  # whatever is in flight lies before its pressing: nothing stays loaded
+        except NeedsPersonError:
+            raise  # the press is where its abort action left it
         except InstrumentError as error:
             self._machine_failed(error)
             raise
+        except BaseException as leaving:  # a full disk, Ctrl-C without a handler, a mistake of ours
+            made_safe(self.laboratory.make_safe, leaving)
+            raise
+        if self.watcher.error is not None:
+            raise self.watcher.error
         return self.state
 
     def _tick(self) -> bool:
@@ -237,12 +272,16 @@ class Runner:
         """Make the press safe after a failure between two acts, and write that down; no trial is touched."""
         self._record(self._safe_press(str(error)))
 
-    def _safe_press(self, reason: str) -> e.PressMadeSafe | e.PressLost:
-        """Make every instrument safe; return what is to be written down of the press: safe, or out of reach."""
+    def _safe_press(self, reason: str, *, machine: bool = True) -> e.PressMadeSafe | e.PressLost:
+        """Make every instrument safe; return what is to be written down of the press: safe, or out of reach.
+
+        ``machine=False`` leaves out what presses: its stage has been aborted as the protocol says.
+        """
         name = self.laboratory.capability.name
         lost = False
         try:
-            self.laboratory.machine.make_safe()
+            if machine:
+                self.laboratory.machine.make_safe()
         except InstrumentError as unsafe:
             lost = isinstance(unsafe, LinkError)
             reason += f"; making it safe failed too ({unsafe}): use the emergency stop"
@@ -355,25 +394,34 @@ class Runner:
             changer.load(trial.number)
             self._record(e.Loaded(trial.number, by="sample changer"))
             return
-        answer = self._confirm(trial) if self._confirm is not None else None
-        if answer is not None:
-            self._record(e.Loaded(trial.number, by=answer), actor=answer)
-            return
+        # The question stands before an answer counts.
         self.watcher.on_wait(
             f"put cell {trial.number} under the press, then press Enter here or say "
             f"`pressopt confirm {trial.number}` (or `pressopt reject {trial.number}`)"
         )
+        answer = self._confirm(trial) if self._confirm is not None else None
+        if answer is not None:
+            self._record(e.Loaded(trial.number, by=answer), actor=answer)
+            return
         wall_pause_s(INBOX_PERIOD_S)
 
     def _finish_machine(self) -> None:
         """Open the press after the last cell: what was measured needs it no longer."""
-        if self.laboratory.press is not None:
-            finish(self.laboratory.press, self.laboratory.clock)
+        press = self.laboratory.press
+        if press is not None:
+            rate_kn_s = self.experiment.cell.die.force_kn(self.experiment.measurement.release_mpa_s)
+            finish(press, self.laboratory.clock, ramp_kn_s=min(rate_kn_s, press.capability.limit_ramp_kn_s))
 
     def _press(self, trial: TrialState) -> None:
         protocol = self.experiment.protocol(trial.settings)
         lab, experiment = self.laboratory, self.experiment
         name = lab.capability.name
+        try:
+            check_protocol(protocol, experiment.cell, experiment.limits, lab.capability)
+        except LimitError as error:
+            self._record(e.TrialRejected(trial.number, str(error), by="limits"))
+            return
+        self._finish_machine()  # a person may have confirmed while another cell was still held
         if lab.changer is not None:
             lab.changer.load(trial.number)  # it lies there already, unless the program ended in between
         self._record(e.PressingStarted(trial.number, name, asdict(protocol)))
@@ -406,9 +454,6 @@ class Runner:
         except InstrumentError as error:
             self._fault(trial, error)
             return
-        except BaseException:
-            lab.make_safe()
-            raise
         data = record_to_bytes(record)
         self._record(
             e.PressingFinished(
@@ -424,7 +469,9 @@ class Runner:
 
     def _fault(self, trial: TrialState, error: InstrumentError) -> None:
         """Make the press safe, keep what was recorded, and write both down."""
-        press = self._safe_press(str(error))
+        # Where the stage's own abort action was done (hold and cool, say), the press is left to it.
+        aborted = isinstance(error, StageFailedError) and error.aborted
+        press = self._safe_press(str(error), machine=not aborted)
         blobs: tuple[bytes, ...] = ()
         if isinstance(error, StageFailedError) and isinstance(error.record, PressRecord):
             blobs = (record_to_bytes(error.record),)
@@ -456,9 +503,11 @@ class Runner:
             return
         if taken.recorded is not None:
             self._record(taken.recorded, blobs=(taken.data,))
-        else:
-            assert taken.measured is not None
+        if taken.lost is not None:
+            self._fault(self.state.trial(trial.number), taken.lost)
+        if taken.measured is not None:
             self._record(taken.measured)
+            self._finish_machine()  # nothing stays loaded while the next trial is thought of
 
 
 def stopping_rules(experiment: Experiment) -> tuple[StoppingRule, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import os
 import select
 import signal
 import sys
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 #: Exit code when the campaign ended without reaching the target it was given.
 TARGET_MISSED = 3
+_STOPPING = b"\nstopping: the trial in flight ends first; Ctrl-C again breaks it off and makes the press safe\n"
 
 
 @click.command()
@@ -99,9 +103,7 @@ def _go(campaign: Campaign, *, as_json: bool, quiet: bool) -> None:
             state = campaign.run(watcher, stop=stop)
         elif terminal and closed is None:
             with LiveWatcher(campaign.experiment, talk) as watcher:
-                state = campaign.run(
-                    watcher, stop=stop, confirm=_confirmed_at_terminal if sys.stdin.isatty() else None
-                )
+                state = campaign.run(watcher, stop=stop, confirm=_Terminal() if sys.stdin.isatty() else None)
         else:
             watcher = LineWatcher(campaign.experiment, (lambda _: None) if quiet else click.echo)
             state = campaign.run(watcher, stop=stop)
@@ -133,24 +135,23 @@ def _go(campaign: Campaign, *, as_json: bool, quiet: bool) -> None:
 
 @contextmanager
 def _signals(stop: StopRequest, talk: object) -> Iterator[list[int]]:
-    """Turn Ctrl-C and SIGTERM into a request to stop; yields a list that names SIGTERM once it came."""
+    """Turn Ctrl-C, SIGTERM and SIGHUP into a request to stop; yields a list of the latter two once they came."""
     terminated: list[int] = []
 
     def on_interrupt(*_: object) -> None:
         stop.ask()
         if not stop.now:
-            print(
-                "\nstopping: the trial in flight ends first; Ctrl-C again breaks it off and makes the press safe",
-                file=sys.stderr,
-            )
+            with contextlib.suppress(OSError):  # nobody reads any more
+                os.write(2, _STOPPING)  # `print` may not be entered twice, and a signal can come at any time
 
-    def on_terminate(*_: object) -> None:
-        terminated.append(signal.SIGTERM)
+    def on_terminate(number: int, *_: object) -> None:
+        terminated.append(number)
         stop.ask(now=True)
 
     before = {
         signal.SIGINT: signal.signal(signal.SIGINT, on_interrupt),
         signal.SIGTERM: signal.signal(signal.SIGTERM, on_terminate),
+        signal.SIGHUP: signal.signal(signal.SIGHUP, on_terminate),  # the terminal is gone: nobody watches
     }
     try:
         yield terminated
@@ -159,10 +160,18 @@ def _signals(stop: StopRequest, talk: object) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _confirmed_at_terminal(trial: TrialState) -> str | None:
-    """Return the login name of the person who has pressed Enter since the last look, or None."""
-    ready, _, _ = select.select([sys.stdin], [], [], 0.0)
-    if not ready:
-        return None
-    sys.stdin.readline()
-    return getpass.getuser()
+class _Terminal:
+    """The person at the terminal: only an Enter that comes after the question confirms that a cell is loaded."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def __call__(self, trial: TrialState) -> str | None:
+        """Return the login name of the person who has pressed Enter since the question was put, or None."""
+        if self._asked != trial.number:
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)
+            self._asked = trial.number
+            return None
+        ready, _, _ = select.select([sys.stdin], [], [], 0.0)
+        # The end of input (Ctrl-D, a closed terminal) is no answer.
+        return getpass.getuser() if ready and sys.stdin.readline().endswith("\n") else None

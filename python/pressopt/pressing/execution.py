@@ -114,7 +114,7 @@ def finish(press: Press, clock: Clock, *, ramp_kn_s: float | None = None) -> Non
     poll = Poll.on(clock)
     period_s = poll.period_s(poll.hold_s, expected_s)
     end_s = clock.now_s() + 2 * expected_s + 60
-    while reading.state is not PressState.IDLE or reading.force_kn > capability.min_kn:
+    while reading.state is not PressState.IDLE or not reading.force_kn <= capability.min_kn:  # NaN is not open
         if clock.now_s() > end_s:
             press.make_safe()
             raise StageFailedError(
@@ -373,12 +373,14 @@ def _watch(
 def _broken_off(watch: Watch, stage: Stage | None, where: str, error: PressoptError) -> StageFailedError:
     """Make the press safe and say what happened, with the record until now."""
     words = f"{where}: {error}"
+    aborted = True
     try:
         _abort(watch, stage, error)
     except InstrumentError as unsafe:
+        aborted = False
         words += f"; making it safe failed too ({unsafe}): use the emergency stop"
     watch.note(words)
-    return StageFailedError(words, watch.record())
+    return StageFailedError(words, watch.record(), aborted=aborted)
 
 
 def _abort(watch: Watch, stage: Stage | None, error: PressoptError) -> None:

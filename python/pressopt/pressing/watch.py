@@ -10,7 +10,7 @@ import numpy as np
 
 from pressopt.clock import Clock, FastClock
 from pressopt.errors import InstrumentError, StageFailedError
-from pressopt.pressing.press import Press, PressReading, PressState
+from pressopt.pressing.press import Laminator, Press, PressCapability, PressReading, PressState
 from pressopt.pressing.protocol import Die
 from pressopt.pressing.record import PressRecord, StageRecord
 
@@ -160,6 +160,27 @@ class Watch:
             raise StageFailedError(
                 f"the force set point is {reading.setpoint_kn:.3f} kN, {self.asked_kn:.3f} kN were asked: "
                 f"somebody changed it at the panel of '{name}'"
+            )
+
+
+def watched(machine: Press | Laminator) -> None:
+    """Look at a machine while something goes on beside it: keeps its heartbeat, and sees what goes wrong.
+
+    Raises:
+        StageFailedError: It reports a fault, an interlock opened, or the force ran over the machine's soft limit.
+    """
+    reading, capability = machine.read(), machine.capability
+    if reading.fault or reading.state is PressState.FAULT:
+        raise StageFailedError(f"'{capability.name}' reports a fault: {reading.fault or 'no reason given'}")
+    opened = [interlock for interlock, closed in reading.interlocks.items() if not closed]
+    if opened and reading.state is not PressState.IDLE:
+        raise StageFailedError(f"'{capability.name}' lost {', '.join(opened)} while it held a cell")
+    if isinstance(reading, PressReading) and isinstance(capability, PressCapability):
+        most_kn = capability.limit_kn * (1 + Tolerance().over_limit_rel)
+        if reading.force_kn > most_kn:
+            raise StageFailedError(
+                f"{reading.force_kn:.3f} kN are on the cell, {capability.limit_kn:g} kN are allowed: "
+                f"'{capability.name}' ran over its limit"
             )
 
 
