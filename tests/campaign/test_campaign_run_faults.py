@@ -81,7 +81,7 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laboratory:
     return found
 
 
-class LeftError(Exception):
+class LeftError(BaseException):
     """The program ended here."""
 
 
