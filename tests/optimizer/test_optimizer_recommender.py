@@ -126,9 +126,9 @@ def cells_until(recommender: Recommender, goal: float, most: int) -> int:
 def test_the_same_history_and_seed_get_the_same_answer(strategy: str) -> None:
     """Every strategy answers the same question with the same settings, and another seed with others."""
     prior = Physics() if strategy == "physics-gp" else None
-    history = campaign(make(strategy, prior=prior, initial=4), 6, noise=0.05)
-    first = make(strategy, prior=prior, initial=4).ask(history, n=3)
-    assert first == make(strategy, prior=prior, initial=4).ask(list(history), n=3)
+    history = campaign(make(strategy, prior=prior, initial=4), 5, noise=0.05)
+    first = make(strategy, prior=prior, initial=4).ask(history, n=2)
+    assert first == make(strategy, prior=prior, initial=4).ask(list(history), n=2)
     other = make(strategy, prior=prior, initial=4, seed=1).ask([], n=4)
     assert other != make(strategy, prior=prior, initial=4).ask([], n=4)
 

@@ -23,8 +23,11 @@ Array = NDArray[np.float64]
 
 #: Standard deviations that doubt costs a protocol in the comparison: between two equals the better known one wins.
 CAUTION = 0.5
-#: What a missing unit of log probability costs, in scales of the objective; more than any difference of values.
+#: What a missing unit of log probability of a rule costs, in scales of the objective; more than any difference of
+#: values.
 _BREACH = 50.0
+#: The same for the probability of success, on top of the cells that are lost: 3 scales at one in two (assumed).
+_RISKY = 5.0
 #: A recommended protocol should succeed with this probability, where any does.
 _SUCCESS = 0.9
 #: How much worse the result may become inside the process window, relative.
@@ -85,12 +88,12 @@ def _least(beliefs: Beliefs) -> list[float]:
 
 
 def _penalty(beliefs: Beliefs, points: Array, settings: Sequence[Settings]) -> Array:
-    """Shape (n,): log probabilities that are missing; 0 where everything is as sure as asked."""
+    """Shape (n,): what missing probabilities cost, in scales and negative; 0 where all is as sure as asked."""
     least = _least(beliefs)
-    missing = np.minimum(beliefs.log_success(points, settings) - least[-1], 0.0)
+    missing = _RISKY * np.minimum(beliefs.log_success(points, settings) - least[-1], 0.0)
     if beliefs.constraints:
         logs = beliefs.log_constraints(points, settings) - np.array(least[:-1])[:, None]
-        missing = missing + np.minimum(logs, 0.0).sum(axis=0)
+        missing = missing + _BREACH * np.minimum(logs, 0.0).sum(axis=0)
     return missing
 
 
@@ -100,8 +103,9 @@ def _best(beliefs: Beliefs, rng: np.random.Generator, visited: Array) -> Setting
 
     def value(points: Array, settings: Sequence[Settings]) -> Array:
         mixture = belief.at(points, settings)
-        worth = -(mixture.mean + CAUTION * np.sqrt(mixture.variance)) / belief.scale
-        return worth + _BREACH * _penalty(beliefs, points, settings)
+        cost = mixture.mean + CAUTION * np.sqrt(mixture.variance)
+        cost += beliefs.waste(belief, mixture.mean, points, settings)
+        return -cost / belief.scale + _penalty(beliefs, points, settings)
 
     inside = visited[question.space.allowed(np.clip(visited, 0.0, 1.0))] if len(visited) else visited
     start = np.vstack([np.clip(inside, 0.0, 1.0), spread(question, rng, 9 if beliefs.pure else 8, inside[-6:])])
@@ -177,7 +181,7 @@ def _window(beliefs: Beliefs, point: Array, settings: Settings) -> dict[str, tup
     space = question.space
     here = [belief.at(point[None, :], [settings]).mean[0] for belief in beliefs.objectives]
     allowed_loss = [_tolerance(belief, value) for belief, value in zip(beliefs.objectives, here, strict=True)]
-    least = min(float(_penalty(beliefs, point[None, :], [settings])[0]), 0.0) - 0.05
+    least = min(float(_penalty(beliefs, point[None, :], [settings])[0]), 0.0) - 0.05 * _RISKY
     window = {}
     for variable, columns in zip(space.variables, space.columns, strict=True):
         if not variable.numeric:

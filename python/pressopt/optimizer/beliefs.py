@@ -7,7 +7,7 @@ Everything here lives on the model's scale with the sign that makes less better,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -34,6 +34,17 @@ _DISCREPANCY = (math.log(0.3**2), 1.5)
 _OFFSET_LOG = 0.5**2
 #: The same on a linear scale, relative to the spread of the data (assumed).
 _OFFSET_LINEAR = 0.3**2
+#: Draws of the physics that count at least, effectively (assumed).
+_LEAST_DRAWS = 8.0
+#: Share of readings that belong to a cell spoilt by hand or cracked unseen (assumed; a few per cent is usual).
+_SPOILT = 0.05
+#: Standard deviation of such a reading around what its settings deserve: a factor of two on a log scale, two
+#: spreads of the data otherwise (assumed).
+_SPOILT_LOG, _SPOILT_LINEAR = math.log(2.0), 2.0
+#: So many more are set aside at a time when one alone does not help: two spoilt cells hide each other.
+_AHEAD = 2
+#: Below so many readings none can be told from the rest; of more, at most one in so many is set aside.
+_ENOUGH_TO_DOUBT, _ONE_IN = 6, 5
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,7 @@ class Belief:
         physics_share: Weight of the physics against the plain process, 0 to 1.
         draw_weights: Posterior weight of each draw of the physics.
         noise: Variance of one reading, scaled.
+        doubted: Rows of the history whose readings are taken for those of spoilt cells.
     """
 
     quantity: str
@@ -108,6 +120,7 @@ class Belief:
     draw_weights: Array = field(default_factory=lambda: np.zeros(0))
     noise: float = 0.0
     prior: Prior | None = None
+    doubted: tuple[int, ...] = ()
 
     @property
     def pure(self) -> GaussianProcess | None:
@@ -202,6 +215,15 @@ class Beliefs:
     def log_success(self, points: Array, settings: Sequence[Settings]) -> Array:
         """Shape (n,): log probability that a trial does not fail; 0 where nothing is known."""
         return self.feasibility.log_success(points, settings)
+
+    def waste(self, belief: Belief, mean: Array, points: Array, settings: Sequence[Settings]) -> Array:
+        """Shape (n,): what failing cells cost, on the model's scale.
+
+        For each cell that works 1 / success have to be pressed, so a result is worth ``value / success``, or
+        ``value · success`` where more is better.
+        """
+        missing: Array = -np.maximum(self.log_success(points, settings), -30.0)
+        return missing if on_log_scale(belief.quantity) else np.abs(mean) * missing
 
     def log_constraints(self, points: Array, settings: Sequence[Settings]) -> Array:
         """Shape (constraints, n): log probability that each outcome keeps its bounds."""
@@ -349,27 +371,114 @@ def _learn(
         return Belief(quantity, sign, 0.0, scale, None, None, 1.0, weight, 0.0, prior)
     x, noise = points[rows], variance / scale**2
     shift = float(y.mean())
-    plain = GaussianProcess.fit(x, ((y - shift) / scale)[None, :], noise)
-    belief = Belief(quantity, sign, shift, scale, plain, noise=plain.noise_variance + float(np.median(noise)))
+    botched = (_SPOILT_LOG / scale if on_log_scale(quantity) else _SPOILT_LINEAR) ** 2
+    residuals = ((y - shift) / scale)[None, :]
     if prior is None:
-        return belief
+        plain, doubted = _without_spoilt(
+            lambda spread: GaussianProcess.fit(x, residuals, spread), x, residuals, noise, botched
+        )
+        usual = plain.noise_variance + float(np.median(noise))
+        return Belief(
+            quantity, sign, shift, scale, plain, noise=usual, doubted=tuple(rows[row] for row in doubted)
+        )
     expected = sign * draws_of(prior, quantity, [places[row] for row in rows])
-    discrepancy = GaussianProcess.fit(
-        x,
-        (y - expected) / scale,
-        noise,
-        log_weights=possible.draw_log_likelihood if possible.draw_log_likelihood.size else None,
-        signal=_DISCREPANCY,
-        mean_variance=_OFFSET_LOG / scale**2 if on_log_scale(quantity) else _OFFSET_LINEAR,
-    )
-    return replace(
-        belief,
+
+    def on_physics(spread: Array) -> GaussianProcess:
+        return GaussianProcess.fit(
+            x,
+            (y - expected) / scale,
+            spread,
+            log_weights=possible.draw_log_likelihood if possible.draw_log_likelihood.size else None,
+            signal=_DISCREPANCY,
+            mean_variance=_OFFSET_LOG / scale**2 if on_log_scale(quantity) else _OFFSET_LINEAR,
+        )
+
+    discrepancy, doubted = _without_spoilt(on_physics, x, (y - expected) / scale, noise, botched)
+    # The same readings are doubted in both, so that they are judged by the same data.
+    spread_of = noise.copy()
+    spread_of[doubted] = botched
+    plain = GaussianProcess.fit(x, residuals, spread_of)
+    return Belief(
+        quantity,
+        sign,
+        shift,
+        scale,
+        plain,
         discrepancy=discrepancy,
         physics_share=_share(discrepancy, plain),
-        draw_weights=discrepancy.weights,
+        draw_weights=_tempered(discrepancy.weights),
         noise=discrepancy.noise_variance + float(np.median(noise)),
         prior=prior,
+        doubted=tuple(rows[row] for row in doubted),
     )
+
+
+def _without_spoilt(
+    fit: Callable[[Array], GaussianProcess], x: Array, y: Array, noise: Array, botched: float
+) -> tuple[GaussianProcess, list[int]]:
+    """Fit with the readings of spoilt cells set aside, one after the other while the evidence asks for it.
+
+    A reading is set aside by giving it the variance ``botched``. Only one that is worse than its settings deserve
+    can be: a botched cell is never better, and the best reading of a narrow optimum must not count as a mistake.
+
+    Args:
+        fit: From variances of the readings, shape (n,), to the process.
+        x: Shape (n, dimension).
+        y: Signed, scaled readings less what is expected of them, shape (members, n): larger is worse.
+        noise: Variances of the readings, scaled.
+        botched: Variance of a reading of a spoilt cell, scaled.
+
+    Source:
+        Ament et al., Robust Gaussian processes via relevance pursuit, NeurIPS 2024 (greedy, by evidence).
+    """
+    process = fit(noise)
+    if len(noise) < _ENOUGH_TO_DOUBT:
+        return process, []
+    price = math.log(_SPOILT) - math.log1p(-_SPOILT)
+    best, kept, worth = process, 0, process.log_evidence
+    doubted: list[int] = []
+    trusted: list[int] = []
+    while len(doubted) < min(len(noise) // _ONE_IN, kept + _AHEAD):
+        rest = process.leave_one_out()
+        rest[doubted + trusted] = np.inf
+        row = int(np.argmin(rest))
+        if not np.isfinite(rest[row]):
+            break
+        spread = noise.copy()
+        spread[[*doubted, row]] = botched
+        other = fit(spread)
+        correction, _ = other.predict(x[row : row + 1])
+        if float(other.weights @ y[:, row]) <= float(correction[0] @ other.weights):
+            trusted.append(row)
+            if len(trusted) > _AHEAD:
+                break
+            continue
+        process, doubted = other, [*doubted, row]
+        if process.log_evidence + price * len(doubted) > worth:
+            best, kept, worth = process, len(doubted), process.log_evidence + price * len(doubted)
+    return best, doubted[:kept]
+
+
+def _tempered(weights: Array) -> Array:
+    """The weights of the draws, evened out until as many as ``_LEAST_DRAWS`` still count.
+
+    All draws are somewhat wrong; the one that fits by chance must not speak alone where nothing was read.
+
+    Source:
+        Grünwald and van Ommen, Bayesian Analysis 12 (2017) 1069 (likelihoods under a wrong model are tempered).
+    """
+    logs = np.log(np.maximum(weights, 1e-300))
+    low, high = 0.0, 1.0
+    power = 1.0
+    for _ in range(12):
+        tempered: Array = np.exp(power * (logs - logs.max()))
+        tempered /= tempered.sum()
+        enough = 1.0 / float(np.sum(tempered**2)) >= min(_LEAST_DRAWS, len(weights))
+        if enough and power == 1.0:
+            break
+        low, high = (power, high) if enough else (low, power)
+        power = 0.5 * (low + high)
+    return tempered
 
 
 def _share(discrepancy: GaussianProcess, plain: GaussianProcess) -> float:

@@ -66,11 +66,17 @@ def _next(beliefs: Beliefs, rng: np.random.Generator, taken: set[tuple[Value, ..
         fresh = _first_settable(question, points, taken)
     if fresh is None:
         fresh = admissible_sample(question, 1, len(question.history) + len(taken))[0]
-    if question.replicate and len(beliefs.objectives) == 1 and len(beliefs.points):
+    if question.replicate and len(beliefs.objectives) == 1 and not _just_repeated(beliefs, taken):
         again = _worth_repeating(beliefs, fresh)
         if again is not None and question.admissible([again])[0]:
             return described(beliefs, again, "replicate")
     return described(beliefs, fresh, "expected improvement")
+
+
+def _just_repeated(beliefs: Beliefs, taken: set[tuple[Value, ...]]) -> bool:
+    """Whether a replicate is under way, or the last cell was one: between two of them something new is tried."""
+    keys = [key_of(beliefs.question.space, one) for one in beliefs.settings]
+    return not keys or keys[-1] in keys[:-1] or not taken.isdisjoint(keys)
 
 
 def _first_settable(question: Question, points: Array, taken: set[tuple[Value, ...]]) -> dict[str, Value] | None:
@@ -101,7 +107,13 @@ def most_gain(beliefs: Beliefs, rng: np.random.Generator) -> tuple[Array, Array]
     if beliefs.pure:
         return _with_gradients(beliefs, spread(question, rng, _NET, around))
     start = spread(question, rng, _NET_WITHOUT_GRADIENTS, around)
-    return climb(question, rng, lambda points, settings: gain(beliefs, points, settings, start), start)
+    reached = _reached(beliefs, start)
+    return climb(question, rng, lambda points, settings: gain(beliefs, points, settings, reached), start)
+
+
+def _reached(beliefs: Beliefs, start: Array) -> float | tuple[Array, Array]:
+    """What has to be improved on: a value, or a front with its corner."""
+    return to_beat(beliefs, start) if len(beliefs.objectives) == 1 else reached_front(beliefs, start)
 
 
 def _order(beliefs: Beliefs, points: Array) -> NDArray[np.intp]:
@@ -144,22 +156,40 @@ def _plain(belief: Belief) -> GaussianProcess:
     return belief.pure
 
 
-def gain(beliefs: Beliefs, points: Array, settings: Sequence[Settings], start: Array) -> Array:
-    """Shape (n,): log expected gain, probabilities of constraints and success included."""
+def gain(
+    beliefs: Beliefs, points: Array, settings: Sequence[Settings], reached: float | tuple[Array, Array]
+) -> Array:
+    """Shape (n,): log expected gain on what was reached, probabilities of constraints included.
+
+    With one objective failing cells are paid for by ``waste``. Their probability is not multiplied in once more:
+    that would keep the search out of where a failure is only feared, and a trial there teaches most.
+    """
     mixtures = [belief.at(points, settings) for belief in beliefs.objectives]
-    if len(mixtures) == 1:
+    if not isinstance(reached, tuple):
         only = mixtures[0]
-        best = to_beat(beliefs, start)
-        variances = np.ascontiguousarray(only.variances)
-        value = log_expected_improvement(np.ascontiguousarray(only.means), only.log_weights, variances, best)
+        waste = beliefs.waste(beliefs.objectives[0], only.mean, points, settings)
+        means, variances = only.means + waste[:, None], np.ascontiguousarray(only.variances)
+        value = log_expected_improvement(means, only.log_weights, variances, reached)
+        value += _log_news(beliefs.objectives[0], only.variance)
     else:
-        pairs, reference = reached_front(beliefs, start)
+        pairs, reference = reached
         means = np.column_stack([mixture.mean for mixture in mixtures])
         variances = np.column_stack([mixture.variance for mixture in mixtures])
         value = log_hypervolume_gain(means, variances, (pairs.tolist(), reference.tolist()))
     if beliefs.constraints:
         value = value + beliefs.log_constraints(points, settings).sum(axis=0)
-    return value + beliefs.log_success(points, settings)
+    return value + beliefs.log_success(points, settings) if isinstance(reached, tuple) else value
+
+
+def _log_news(belief: Belief, variance: Array) -> Array:
+    """Shape (n,): log share of the doubt in a reading that one reading removes; little where much was read before.
+
+    Source:
+        Huang, Allen, Notz and Zeng, J. Glob. Optim. 34 (2006) 441 (augmented expected improvement).
+    """
+    noise = belief.noise * belief.scale**2
+    share: Array = 1.0 - np.sqrt(noise / (variance + noise)) if noise > 0.0 else np.ones_like(variance)
+    return np.log(np.maximum(share, 1e-300))
 
 
 def _good_enough(beliefs: Beliefs, points: Array, settings: Sequence[Settings]) -> NDArray[np.bool_]:
@@ -171,16 +201,23 @@ def _good_enough(beliefs: Beliefs, points: Array, settings: Sequence[Settings]) 
 
 
 def to_beat(beliefs: Beliefs, otherwise: Array | None = None) -> float:
-    """The best expected true value among visited points: under noise the luckiest reading is no measure."""
+    """The best expected true value among visited points, failing cells paid for where there is physics.
+
+    Under noise the luckiest reading is no measure.
+    """
     belief = beliefs.objectives[0]
     points = beliefs.points[beliefs.valid]
     if not len(points):
         if otherwise is None:
             return belief.shift
         # An ordinary cell, not the best imaginable: that one would be worth any risk.
-        return float(np.median(belief.at(otherwise, as_settings(beliefs.question, otherwise)).mean))
+        usual = as_settings(beliefs.question, otherwise)
+        mean = belief.at(otherwise, usual).mean
+        return float(np.median(mean + beliefs.waste(belief, mean, otherwise, usual)))
     settings = as_settings(beliefs.question, points)
     mean = belief.at(points, settings).mean
+    if not beliefs.pure:
+        mean = mean + beliefs.waste(belief, mean, points, settings)
     good = _good_enough(beliefs, points, settings)
     # While nothing keeps the constraints, nearly everything improves and their probability decides.
     return float(mean[good].min()) if good.any() else float(mean.max() + belief.scale)
@@ -253,7 +290,7 @@ def _worth_repeating(beliefs: Beliefs, fresh: Settings) -> Settings | None:
     points = np.vstack([places[inside], space.to_unit(fresh)])
     good = _good_enough(beliefs, points, settings)
     mixture = belief.at(points, settings)
-    mean, variance = mixture.mean, mixture.variance
+    mean, variance = mixture.mean + beliefs.waste(belief, mixture.mean, points, settings), mixture.variance
     change = variance / np.sqrt(variance + belief.noise * belief.scale**2)
     old = np.where(good[:-1], mean[:-1], np.inf)
     if not np.isfinite(old).any():
@@ -266,7 +303,8 @@ def _worth_repeating(beliefs: Beliefs, fresh: Settings) -> Settings | None:
     distance = -np.abs(rival - mean)
     # E max(0, change · N(0, 1) + distance): what one reading is expected to move the best expected value.
     value = log_expected_improvement(-distance[:, None], np.zeros(1), (change**2)[:, None], 0.0)
-    value = np.where(good, value, -np.inf)
+    # A cell that fails has no reading.
+    value = np.where(good, value + beliefs.log_success(points, settings), -np.inf)
     best = int(np.argmax(value[:-1]))
     return visited[best] if value[best] > value[-1] else None
 

@@ -19,6 +19,12 @@ def on_log_scale(quantity: str) -> bool:
     return known.log if known is not None else False
 
 
+def is_share(quantity: str) -> bool:
+    """Whether a quantity is a share or a probability: without unit, on a linear scale."""
+    known = QUANTITIES.get(quantity)
+    return known is not None and not known.unit and not known.log
+
+
 def to_model(quantity: str, value: float) -> float:
     """A value on the model's scale (natural logarithm for resistances, lives and times).
 
@@ -28,8 +34,10 @@ def to_model(quantity: str, value: float) -> float:
 
 
 def from_model(quantity: str, value: float) -> float:
-    """Back from the model's scale; beyond 1e300 it stays there."""
-    return math.exp(min(value, 690.0)) if on_log_scale(quantity) else value
+    """Back from the model's scale; beyond 1e300 it stays there, and a share or probability within 0 and 1."""
+    if on_log_scale(quantity):
+        return math.exp(min(value, 690.0))
+    return min(max(value, 0.0), 1.0) if is_share(quantity) else value
 
 
 def measurement_to_model(quantity: str, measured: Measurement) -> tuple[float, float]:
