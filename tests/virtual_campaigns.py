@@ -21,7 +21,7 @@ from pressopt.optimizer import Recommender
 from pressopt.optimizer.observation import Measurement, Observation, Settings
 from pressopt.twin.truth import measure_directly, truth
 
-EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 FILES = sorted(path.stem for path in EXPERIMENTS.glob("*.toml"))
 #: Predicted and true probabilities that each spoil a cell.
 HAZARDS = ("short_probability", "crack_probability", "damage_probability")
