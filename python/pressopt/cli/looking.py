@@ -45,7 +45,7 @@ def look_at(where: Path | None, *, think: bool) -> Iterator[Look]:
     """
     from pressopt.assembly import experiment_of
     from pressopt.campaign.replay import replay
-    from pressopt.export.answer import gather, untouched_intervals
+    from pressopt.export.answer import gather
     from pressopt.store import SqliteJournal
     from pressopt.store.places import find_campaign, journal_of
 
@@ -64,5 +64,5 @@ def look_at(where: Path | None, *, think: bool) -> Iterator[Look]:
             untouched = surrogate_of(experiment).predict(
                 experiment.untouched_protocol(), draws=256, seed=experiment.seed
             )
-        answer = gather(experiment, state, recommendation=recommendation, untouched=untouched_intervals(untouched))
+        answer = gather(experiment, state, recommendation=recommendation, untouched=untouched)
         yield Look(folder, journal, answer, recommender)

@@ -131,6 +131,7 @@ class Answer:
     results: tuple[Result, ...]
     evidence: Evidence
     open_because: str
+    assumed: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -161,7 +162,7 @@ def gather(
     state: CampaignState,
     *,
     recommendation: Recommendation | None = None,
-    untouched: Mapping[str, Interval] | None = None,
+    untouched: Prediction | Mapping[str, Interval] | None = None,
 ) -> Answer:
     """Gather what a campaign has found.
 
@@ -170,7 +171,7 @@ def gather(
         state: The journal, folded.
         recommendation: The answer as far as the data go, for a campaign that is not closed; a closed one carries
             its own.
-        untouched: What the physics expects of the untouched cell, by quantity.
+        untouched: What the physics expects of the untouched cell; it also says which of its inputs are assumed.
     """
     if state.closed is not None and state.closed.recommendation:
         recommendation = recommendation_from_json(state.closed.recommendation)
@@ -180,9 +181,10 @@ def gather(
         state=state,
         recommendation=recommendation,
         protocol=protocol,
-        results=_results(experiment, state, recommendation, untouched or {}),
+        results=_results(experiment, state, recommendation, untouched_intervals(untouched)),
         evidence=evidence(state),
         open_because=_open_because(experiment, state, recommendation),
+        assumed=() if untouched is None or isinstance(untouched, Mapping) else untouched.assumed,
     )
 
 

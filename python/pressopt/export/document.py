@@ -256,6 +256,7 @@ def _evidence(answer: Answer) -> Json:
         "trials_rejected": found.rejected,
         "replicates": found.replicates,
         "trials_in_flight": list(found.in_flight),
+        "assumed_inputs": list(answer.assumed),
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pressopt.campaign.journal import Journal
 from pressopt.campaign.replay import replay
 from pressopt.errors import PressoptError
-from pressopt.export.answer import Answer, gather, untouched_intervals
+from pressopt.export.answer import Answer, gather
 from pressopt.export.document import document_bytes, effective_ram_area_cm2, protocol_document
 from pressopt.export.sheet import operator_sheet
 from pressopt.export.sheet_text import operator_text
@@ -155,7 +155,7 @@ def write_all(
     recommendation = None
     if recommender is not None and state.closed is None and any(one.outcomes for one in history):
         recommendation = recommender.recommend(history)
-    answer = gather(experiment, state, recommendation=recommendation, untouched=untouched_intervals(untouched))
+    answer = gather(experiment, state, recommendation=recommendation, untouched=untouched)
     written = write_exports(answer, journal, folder)
     pictures = [one for one in drawable(answer) if one != "surface" or recommender is not None]
     return written + write_pictures(answer, journal, folder, recommender=recommender, pictures=pictures)

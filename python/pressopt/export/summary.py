@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pressopt.campaign.replay import CampaignState
-from pressopt.export.answer import Answer, Result, gather, untouched_intervals
+from pressopt.export.answer import Answer, Result, gather
 from pressopt.export.instructions import comparison
 from pressopt.export.wording import (
     count,
@@ -48,7 +48,7 @@ def final_summary(
     Returns:
         Something that rich prints (at most 100 columns), and one JSON object.
     """
-    answer = gather(experiment, state, untouched=untouched_intervals(untouched))
+    answer = gather(experiment, state, untouched=untouched)
     return _words(answer, files), _object(answer, files)
 
 
@@ -99,6 +99,7 @@ def _object(answer: Answer, files: Sequence[Path]) -> dict[str, Any]:
         "cells_pressed": found.pressed,
         "cells_valid": found.valid,
         "cells_failed": dict(found.failed),
+        "assumed_inputs": list(answer.assumed),
         "files": [str(path) for path in files],
     }
 
@@ -121,6 +122,13 @@ def _words(answer: Answer, files: Sequence[Path]) -> RenderableType:
         if isinstance(weight, float):
             parts.append(Text(f"Weight of the physics in the model: {100 * weight:.0f} %.", style="dim"))
     parts.append(Text(_evidence_line(answer)))
+    if answer.recommendation is not None:
+        parts.append(
+            Text("Intervals are those of the true value at these settings; one cell scatters more.", style="dim")
+        )
+    if answer.assumed:
+        named = count(len(answer.assumed), "assumed input")
+        parts.append(Text(f"What is predicted rests on {named} (listed in protocol.json).", style="dim"))
     if files:
         parts += [Text(""), Text("Files", style="bold")]
         parts += [Text(f"  {line}", no_wrap=True, overflow="fold") for line in _file_lines(files)]
