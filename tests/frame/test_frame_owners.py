@@ -34,7 +34,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
         "serial": "instruments",
         "skopt": "optimizer",
         "sqlite3": "store",
-        "termios": "instruments",
+        "termios": "cli instruments",
         "time": "clock",
     }.items()
 }

@@ -16,7 +16,7 @@ from pressopt.impedance import Analysis, ImpedanceSpectrum, analyse, judge, spec
 from pressopt.impedance.ports import ResistanceReading
 from pressopt.impedance.resistance import resistance_from_bytes, resistance_to_bytes
 from pressopt.optimizer.observation import Settings
-from pressopt.pressing import PressState
+from pressopt.pressing import PressCapability, PressState
 
 #: How often a measurement is repeated when its verdict asks for it, the first included.
 ATTEMPTS = 3
@@ -132,14 +132,19 @@ class Measuring:
                     f"the cell was held at {trial.held_mpa:.3g} MPa to be measured, and the press no longer holds "
                     f"(it says '{reading.state.value}'): its contact may have changed"
                 )
-            step_mpa = die.pressure_mpa(press.capability.resolution_kn)
-            allowed_mpa = max(HOLD_TOLERANCE * trial.held_mpa, 3 * step_mpa)
+            allowed_mpa = self._allowed_mpa(trial.held_mpa, press.capability)
             if abs(now_mpa - trial.held_mpa) > allowed_mpa:
                 raise StageFailedError(
                     f"the cell was held at {trial.held_mpa:.3g} MPa to be measured, now at {now_mpa:.3g} MPa "
                     f"(allowed: ±{allowed_mpa:.2g} MPa): its contact may have changed"
                 )
         return now_mpa, reading.temperature_c
+
+    def _allowed_mpa(self, held_mpa: float, capability: PressCapability) -> float:
+        """How far the pressure may be from the one held: a share of it, and never less than the press can tell."""
+        die = self._experiment.cell.die
+        least_kn = max(capability.min_kn, 3 * capability.resolution_kn)
+        return max(HOLD_TOLERANCE * held_mpa, die.pressure_mpa(least_kn))
 
     # ------------------------------------------------------------------ judging
 
@@ -174,8 +179,7 @@ class Measuring:
             return ""
         wanted_mpa = self._experiment.protocol(trial.settings).measure_at_mpa
         found_mpa = float(spectrum.metadata.get("pressure_mpa", 0.0))
-        step_mpa = self._experiment.cell.die.pressure_mpa(self._lab.press.capability.resolution_kn)
-        if abs(found_mpa - wanted_mpa) <= max(HOLD_TOLERANCE * wanted_mpa, 3 * step_mpa):
+        if abs(found_mpa - wanted_mpa) <= self._allowed_mpa(wanted_mpa, self._lab.press.capability):
             return ""
         return f"measured under {found_mpa:.3g} MPa, the protocol says {wanted_mpa:.3g} MPa: not comparable"
 
