@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
+
 from virtual_campaigns import FILES, Judged, judge
 
 #: The file whose answer has to lie within 10 % of the optimum.

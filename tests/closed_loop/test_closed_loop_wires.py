@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from virtual_campaigns import experiment, press
 
 from pressopt.assembly import begin_campaign
 from pressopt.clock import FastClock
+from virtual_campaigns import experiment, press
 
 TRIALS = 6
 
