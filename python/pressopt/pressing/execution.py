@@ -152,6 +152,8 @@ def _do_stage(watch: Watch, poll: Poll, number: int, stage: Stage) -> None:
 def _command(watch: Watch, force_kn: float, rate_kn_s: float, temperature_c: float) -> None:
     if force_kn > watch.limit_kn * (1 + 1e-9):  # checked at the start; and again before every write
         raise StageFailedError(f"{force_kn:g} kN would be asked, {watch.limit_kn:g} kN are allowed")
+    if watch.press.capability.heated and temperature_c > watch.limit_c:
+        raise StageFailedError(f"{temperature_c:g} °C would be asked, {watch.limit_c:g} °C are allowed")
     watch.asked_kn = None
     watch.press.command(force_kn=force_kn, ramp_kn_s=rate_kn_s, temperature_c=temperature_c)
     watch.asked_kn = force_kn
