@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from impedance_cells import noisy
@@ -293,6 +293,7 @@ def test_input_that_cannot_be_used_is_refused_at_once() -> None:
 
 
 @settings(max_examples=40, deadline=None)
+@example(z=[1 + 0j] * 11 + [2.2e-311 + 0j], frequency=[1e-2] * 12)
 @given(
     z=st.lists(st.complex_numbers(max_magnitude=1e12, allow_nan=False), min_size=12, max_size=12),
     frequency=st.lists(st.sampled_from([1e-2, 1.0, 1.0, 1e3, 1e6]), min_size=12, max_size=12),

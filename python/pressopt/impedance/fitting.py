@@ -11,7 +11,7 @@ import numpy as np
 
 from pressopt import _core
 from pressopt.errors import SpectrumError, Violation
-from pressopt.impedance.spectrum import Complex, ImpedanceSpectrum, Real
+from pressopt.impedance.spectrum import NOUGHT_OHM, Complex, ImpedanceSpectrum, Real
 
 Weight = Literal["modulus", "proportional", "unit"]
 
@@ -227,7 +227,7 @@ def _weights(weight: Weight | Real, z: Complex, good: np.ndarray) -> tuple[Real,
         inverse: Real = 1 / sd[good]
         return inverse, inverse, True
     modulus = np.abs(z)
-    if (modulus == 0).any():
+    if (modulus < NOUGHT_OHM).any():
         raise SpectrumError("a good point has Z = 0 Ω, which has no relative weight: flag it")
     if weight == "modulus":
         return 1 / modulus, 1 / modulus, False

@@ -13,6 +13,9 @@ from pressopt.errors import SpectrumError, Violation
 Real = npt.NDArray[np.float64]
 Complex = npt.NDArray[np.complex128]
 
+#: Less than this is no impedance but a damaged number: its inverse would overflow, Ω.
+NOUGHT_OHM = 1e-100
+
 
 @dataclass(frozen=True)
 class Sweep:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pressopt import _core
 from pressopt.errors import SpectrumError
-from pressopt.impedance.spectrum import Complex, ImpedanceSpectrum, Real
+from pressopt.impedance.spectrum import NOUGHT_OHM, Complex, ImpedanceSpectrum, Real
 
 Mask = npt.NDArray[np.bool_]
 
@@ -171,7 +171,7 @@ def _gross(
     n = spectrum.frequency_hz.size
     # Analysers report 9.9E37 for a point they could not measure.
     absurd = np.abs(np.where(np.isfinite(spectrum.impedance_ohm), spectrum.impedance_ohm, 0)) > 1e30
-    use: Mask = spectrum.good & ~absurd & (np.abs(spectrum.impedance_ohm) > 0)
+    use: Mask = spectrum.good & ~absurd & (np.abs(spectrum.impedance_ohm) > NOUGHT_OHM)
     overloaded = int(((spectrum.flag == 1) | absurd).sum())
     if overloaded > 0.2 * n:
         clipped = (spectrum.flag == 1) & ~absurd & np.isfinite(spectrum.impedance_ohm)
