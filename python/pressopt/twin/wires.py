@@ -17,6 +17,7 @@ import select
 import socket
 import threading
 import tty
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -74,7 +75,7 @@ class _Peer:
         self.lost += max(0, len(data) - room)
 
 
-class Port:
+class Port(ABC):
     """What pseudo-terminal and socket share: the thread, the queue of delayed bytes, start and stop.
 
     Use as a context manager, or call :meth:`start` and :meth:`stop`.
@@ -95,9 +96,9 @@ class Port:
         self._peers: dict[int, _Peer] = {}
 
     @property
+    @abstractmethod
     def url(self) -> str:
         """What a driver opens."""
-        raise NotImplementedError
 
     def start(self) -> Self:
         """Open the wire and serve it; returns once a host may open it."""
@@ -258,8 +259,8 @@ class Port:
     def _shut(self, descriptor: int) -> None:
         os.close(descriptor)
 
-    def _open(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _open(self) -> None: ...
 
     def _close(self) -> None:
         for peer in list(self._peers.values()):
