@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import statistics
@@ -50,7 +51,15 @@ def open_descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def until(condition: Callable[[], bool], *, within_s: float = 2.0) -> bool:
+def accepts(port: TcpPort) -> bool:
+    try:
+        socket.create_connection((port.host, port.port), timeout=5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def until(condition: Callable[[], bool], *, within_s: float = 20.0) -> bool:
     end_s = wall_monotonic_s() + within_s
     while not condition() and wall_monotonic_s() < end_s:
         wall_pause_s(0.005)
@@ -95,8 +104,8 @@ def test_a_port_that_cannot_be_opened_leaves_nothing_behind() -> None:
         assert (open_descriptors(), threading.active_count()) == before
 
 
-def test_an_answer_takes_less_than_a_millisecond() -> None:
-    """The median round trip over a pseudo-terminal is below 1 ms."""
+def test_an_answer_waits_for_no_poll() -> None:
+    """Bytes wake the port: the median round trip stays below any polling period that would be worth having."""
     with PtyPort(Shouter()) as port, serial.Serial(port.url, timeout=2) as line:
         trips_s = []
         for _ in range(200):
@@ -104,7 +113,7 @@ def test_an_answer_takes_less_than_a_millisecond() -> None:
             line.write(b"x")
             assert line.read(1) == b"X"
             trips_s.append(wall_monotonic_s() - start_s)
-    assert statistics.median(trips_s) < 1e-3
+    assert statistics.median(trips_s) < 0.02  # 0.1 ms on an idle machine
 
 
 def test_an_idle_port_uses_no_processor_time() -> None:
@@ -137,11 +146,12 @@ def test_a_terminal_that_vanishes_comes_back_under_its_link(tmp_path: Path) -> N
     with PtyPort(Shouter(), link=link) as port:
         assert port.url == str(link)
         line = serial.Serial(port.url, timeout=0.5)
-        port.vanish(0.1)
+        port.vanish(math.inf)
         assert until(lambda: not link.exists())
         with pytest.raises((serial.SerialException, OSError)):
             line.read(1)
         line.close()
+        port.vanish(0)
         assert until(link.exists)
         with serial.Serial(port.url, timeout=2) as again:
             again.write(b"back")
@@ -153,12 +163,12 @@ def test_a_socket_that_vanishes_comes_back_at_the_same_address() -> None:
     """Connections end, connecting is refused for a while, then the same address answers again."""
     with TcpPort(Shouter()) as port:
         with socket.create_connection((port.host, port.port), timeout=2) as host:
-            port.vanish(0.2)
+            port.vanish(math.inf)
             assert host.recv(1) == b""
-            with pytest.raises(ConnectionRefusedError):
-                socket.create_connection((port.host, port.port), timeout=2)
-        wall_pause_s(0.3)
-        with socket.create_connection((port.host, port.port), timeout=2) as again:
+            assert not accepts(port)
+        port.vanish(0)
+        assert until(lambda: accepts(port))
+        with socket.create_connection((port.host, port.port), timeout=5) as again:
             again.sendall(b"x")
             assert again.recv(1) == b"X"
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import heapq
+import math
 import os
 import select
 import socket
@@ -140,7 +141,10 @@ class Port(ABC):
         self.stop()
 
     def vanish(self, for_s: float) -> None:
-        """Disappear at once, as an adapter that is pulled, and come back after ``for_s`` (wall seconds)."""
+        """Disappear at once, as an adapter that is pulled, and come back after ``for_s`` (wall seconds).
+
+        Called again meanwhile, the new time counts: with ``math.inf`` the port stays away until then.
+        """
         with self._lock:
             self._vanish_s = for_s
         self._wake()
@@ -199,7 +203,8 @@ class Port(ABC):
             poll.register(descriptor, select.POLLIN)
         for descriptor, peer in self._peers.items():
             poll.register(descriptor, select.POLLIN | (select.POLLOUT if peer.pending else 0))
-        return poll.poll(1000 * max(0.0, min(due_s) - now_s) if due_s else None)
+        wait_s = min(due_s, default=math.inf) - now_s
+        return poll.poll(None if math.isinf(wait_s) else 1000 * max(0.0, wait_s))
 
     def _listening(self) -> list[int]:
         return []
@@ -368,7 +373,8 @@ class TcpPort(Port):
             self._peers[number] = _Peer(self, number, self.device)
 
     def _close(self) -> None:
-        super()._close()
+        # First the door, then the guests: whoever sees its connection end finds the address closed.
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+        super()._close()
