@@ -11,7 +11,8 @@ import pytest
 
 from pressopt.clock import FastClock
 from pressopt.pressing import Cell, Die, Layer, Role
-from pressopt.profiles import DeviceProfile, Register, load_profile
+from pressopt.profiles import DeviceProfile, Register, load_profile, register
+from pressopt.twin.face import face_of
 from pressopt.twin.laboratory import FAULT_CODES, VirtualBench
 from pressopt.twin.modbus import ExceptionCode, Refusal, Table
 from pressopt.twin.modbus_server import MachineBank
@@ -46,7 +47,7 @@ class Machine:
 
     def says(self, name: str) -> float:
         """Raw number of a signal."""
-        return self.raw(self.profile.signals[name].at)
+        return self.raw(register(self.profile.signals[name].at))
 
     def word(self, name: str) -> str:
         """Word of a signal."""
@@ -54,7 +55,7 @@ class Machine:
 
     def tell(self, name: str, raw: float = 1) -> None:
         """Write the raw number of an action."""
-        at = self.profile.actions[name].at
+        at = register(self.profile.actions[name].at)
         if at.type == "bool":
             self.bank.write(Table(at.table), at.address, [int(raw)])
         else:
@@ -67,7 +68,7 @@ class Machine:
         return words[::-1] if self.profile.link.word_order == "low-first" else words
 
     def readback(self, name: str) -> float:
-        return self.raw(self.profile.actions[name].at)
+        return self.raw(register(self.profile.actions[name].at))
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def press() -> Machine:
     clock = FastClock()
     bench = VirtualBench(PELLET, seed=1, clock=clock, press=press_spec(PRESS))
     bench.load_cell(1)
-    return Machine(bench, MachineBank(bench, PRESS), clock, PRESS)
+    return Machine(bench, MachineBank(face_of(bench, PRESS)), clock, PRESS)
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def rolls() -> Machine:
     clock = FastClock()
     bench = VirtualBench(FOIL, seed=1, clock=clock, roll=roll_spec(ROLLS), rolled=True)
     bench.load_cell(1)
-    return Machine(bench, MachineBank(bench, ROLLS), clock, ROLLS)
+    return Machine(bench, MachineBank(face_of(bench, ROLLS)), clock, ROLLS)
 
 
 def refused(act: Callable[[], object]) -> ExceptionCode:
@@ -112,7 +113,7 @@ def test_a_press_is_driven_by_its_registers(press: Machine) -> None:
 
 def test_several_set_points_go_in_one_write(press: Machine) -> None:
     """One function 16 over force, ramp and temperature sets all three."""
-    actions = [PRESS.actions[name].at for name in ("set_force_kn", "set_ramp_kn_s", "set_temperature_c")]
+    actions = [register(PRESS.actions[name].at) for name in ("set_force_kn", "set_ramp_kn_s", "set_temperature_c")]
     values = [word for at, raw in zip(actions, (1234, 0.25, 415), strict=True) for word in press.words(at, raw)]
     press.bank.write(Table.HOLDING, actions[0].address, values)
     plant = press.bench.plant()
@@ -161,13 +162,13 @@ def test_every_fault_of_the_machine_has_its_word_in_the_profile(
     """No fault of the machine can look like health, and none is without a word."""
     for machine, look in ((press, "plant"), (rolls, "roll")):
         reading = replace(getattr(machine.bench, look)(), fault_code=FAULT_CODES[meaning])
-        monkeypatch.setattr(machine.bank, "_look", lambda reading=reading: reading)
+        monkeypatch.setattr(machine.bench, look, lambda reading=reading: reading)
         assert (machine.word("fault_code") == "") == (meaning == "")
 
 
 def test_numbers_beyond_the_machine_are_illegal_values(press: Machine) -> None:
     """121 kN, a negative force and 300 °C are exception 3, and nothing changes, not even beside them."""
-    force, ramp = PRESS.actions["set_force_kn"].at, PRESS.actions["set_ramp_kn_s"].at
+    force, ramp = register(PRESS.actions["set_force_kn"].at), register(PRESS.actions["set_ramp_kn_s"].at)
     before = press.bench.plant()
     both = [*press.words(force, 121_000), *press.words(ramp, 0.125)]
     for act in (
@@ -182,9 +183,11 @@ def test_numbers_beyond_the_machine_are_illegal_values(press: Machine) -> None:
 
 def test_addresses_outside_the_map_are_illegal(press: Machine) -> None:
     """Reading before, across and after the mapped span is exception 2; a table without signals has none."""
-    inputs = [signal.at for signal in PRESS.signals.values() if signal.at.table == "input"]
+    inputs = [at for at in map(register, (one.at for one in PRESS.signals.values())) if at.table == "input"]
     last = max(at.address + at.words for at in inputs)
-    first = min(action.at.address for action in PRESS.actions.values() if action.at.table == "holding")
+    first = min(
+        at.address for at in map(register, (one.at for one in PRESS.actions.values())) if at.table == "holding"
+    )
     spans = [
         (Table.INPUT, last, 1),
         (Table.INPUT, last - 1, 2),
@@ -198,7 +201,7 @@ def test_addresses_outside_the_map_are_illegal(press: Machine) -> None:
 @pytest.mark.parametrize("values", [[1], [0, 0, 0], [0, 0, 0, 0, 0, 0]])
 def test_half_a_number_and_a_gap_cannot_be_written(press: Machine, values: list[int]) -> None:
     """One word of a 32-bit set point, or a register that is none, is exception 2 and changes nothing."""
-    first = PRESS.actions["set_force_kn"].at.address
+    first = register(PRESS.actions["set_force_kn"].at).address
     assert refused(lambda: press.bank.write(Table.HOLDING, first, values)) is ExceptionCode.ILLEGAL_ADDRESS
 
 
@@ -221,9 +224,9 @@ def test_the_heartbeat_reaches_the_machine_and_reads_back(press: Machine, monkey
     beats: list[int] = []
     monkeypatch.setattr(press.bench, "heartbeat", beats.append)
     assert PRESS.heartbeat is not None
-    press.bank.write(Table.HOLDING, PRESS.heartbeat.at.address, [17])
+    press.bank.write(Table.HOLDING, register(PRESS.heartbeat.at).address, [17])
     assert beats == [17]
-    assert press.raw(PRESS.heartbeat.at) == 17
+    assert press.raw(register(PRESS.heartbeat.at)) == 17
 
 
 def test_cells_are_changed_by_number_and_not_under_force(press: Machine) -> None:
@@ -243,7 +246,7 @@ def test_a_command_coil_written_off_does_nothing(press: Machine) -> None:
     """Writing 0 to start is accepted and starts nothing; coils read as 0."""
     press.tell("start", 0)
     assert press.word("state") == "idle"
-    assert press.bank.read(Table.COIL, PRESS.actions["start"].at.address, 1) == [0]
+    assert press.bank.read(Table.COIL, register(PRESS.actions["start"].at).address, 1) == [0]
 
 
 def test_a_laminator_runs_its_passes_with_the_low_word_first(rolls: Machine) -> None:

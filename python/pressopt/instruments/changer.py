@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from pressopt.errors import LimitError, LinkRefused
-from pressopt.instruments.device import RegisterDevice
+from pressopt.instruments.machine import Machine
 
 
 class ProfileSampleChanger:
@@ -15,7 +15,7 @@ class ProfileSampleChanger:
         device: A connected device whose profile has the action ``load_cell``.
     """
 
-    def __init__(self, device: RegisterDevice) -> None:
+    def __init__(self, device: Machine) -> None:
         if "load_cell" not in device.profile.actions:
             raise LinkRefused(f"'{device.profile.name}' has no action load_cell: a person loads its cells")
         self._device = device
@@ -45,7 +45,7 @@ class ProfileSampleChanger:
 
 def connect_changer(machine: object) -> ProfileSampleChanger | None:
     """The sample changer of a press or laminator that this package drives; None where its profile has none."""
-    device = getattr(machine, "device", None)
-    if not isinstance(device, RegisterDevice) or "load_cell" not in device.profile.actions:
+    device: Machine | None = getattr(machine, "device", None)
+    if device is None or "load_cell" not in device.profile.actions:
         return None
     return ProfileSampleChanger(device)

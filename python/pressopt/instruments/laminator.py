@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pressopt.clock import Clock
 from pressopt.errors import DeviceFault, LimitError, Violation
-from pressopt.instruments.device import RegisterDevice, Seen, connect
+from pressopt.instruments.device import Machine, Seen, connect
 from pressopt.instruments.line import Tap
 from pressopt.pressing import LaminatorCapability, LaminatorReading, PressState
 from pressopt.pressing.protocol import SafeState
@@ -18,7 +18,7 @@ class ProfileLaminator:
         device: A connected device whose profile is of kind laminator.
     """
 
-    def __init__(self, device: RegisterDevice) -> None:
+    def __init__(self, device: Machine) -> None:
         profile = device.profile
         roll, limits = profile.roll, profile.limits
         assert roll is not None

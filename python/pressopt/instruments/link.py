@@ -48,17 +48,31 @@ class Link:
     def __init__(self, line: Line, *, retries: int, silence_s: float) -> None:
         self.line = line
         self.counters = LinkCounters()
+        #: How often the line was opened: who answered before an opening is not known after it.
+        self.openings = 0
+        #: When the last frame ended, wall seconds; frames of an RTU line keep a distance.
+        self.last_s = float("-inf")
         self._retries, self._silence_s = retries, silence_s
+        self._users = 1
         self._suspect = False
 
     def open(self) -> None:
         """Open the line; a line that was opened anew is drained before its first question."""
         if not self.line.is_open:
             self.line.open()
+            self.openings += 1
             self._suspect = True
 
+    def join(self, *, silence_s: float) -> None:
+        """Let one more device of the same line use the link, with at least its silence after a failure."""
+        self._users += 1
+        self._silence_s = max(self._silence_s, silence_s)
+
     def close(self) -> None:
-        self.line.close()
+        """Close the line, once every device that uses it has closed."""
+        self._users = max(0, self._users - 1)
+        if not self._users:
+            self.line.close()
 
     def exchange(self, attempt: Callable[[], Answer]) -> Answer:
         """Return what ``attempt`` (one question, one answer) returns, after retries where it failed.

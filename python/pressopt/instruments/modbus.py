@@ -28,6 +28,8 @@ from pressopt.errors import (
 from pressopt.instruments.link import Link, unexpected
 
 Framing = Literal["rtu", "tcp"]
+BitTable = Literal["coil", "discrete"]
+WordTable = Literal["holding", "input"]
 
 _READ_BITS = {"coil": 1, "discrete": 2}
 _READ_WORDS = {"holding": 3, "input": 4}
@@ -75,13 +77,12 @@ class ModbusLink:
         self.link = link
         self._framing, self._unit, self._timeout_s, self._gap_s = framing, unit, timeout_s, frame_gap_s
         self._transaction = 0
-        self._last_s = float("-inf")
 
     @property
     def name(self) -> str:
         return f"{self.link.line.name} unit {self._unit}"
 
-    def read_bits(self, table: Literal["coil", "discrete"], address: int, count: int) -> list[bool]:
+    def read_bits(self, table: BitTable, address: int, count: int) -> list[bool]:
         """Read ``count`` (1 to 2000) coils (FC 1) or discrete inputs (FC 2)."""
         _check_span(address, count, 2000)
         function = _READ_BITS[table]
@@ -90,7 +91,7 @@ class ModbusLink:
         self._check_count(data, length)
         return [bool(data[2 + index // 8] >> index % 8 & 1) for index in range(count)]
 
-    def read_words(self, table: Literal["holding", "input"], address: int, count: int) -> list[int]:
+    def read_words(self, table: WordTable, address: int, count: int) -> list[int]:
         """Read ``count`` (1 to 125) holding (FC 3) or input (FC 4) registers."""
         _check_span(address, count, 125)
         function = _READ_WORDS[table]
@@ -148,7 +149,7 @@ class ModbusLink:
         frame += crc16(frame)
         self.link.expect_quiet()
         if self._gap_s:
-            wall_pause_s(max(0.0, self._last_s + self._gap_s - wall_monotonic_s()))
+            wall_pause_s(max(0.0, self.link.last_s + self._gap_s - wall_monotonic_s()))
         line.write(frame)
         end_s = wall_monotonic_s() + self._timeout_s
         reply = bytearray()
@@ -167,7 +168,7 @@ class ModbusLink:
                     wanted = 5
             if wanted != len(frame) and reply[: len(frame)] == frame:
                 raise unexpected(line, frame, "our own question came back: switch the adapter's local echo off")
-        self._last_s = wall_monotonic_s()
+        self.link.last_s = wall_monotonic_s()
         if crc16(reply[: wanted - 2]) != reply[wanted - 2 : wanted]:
             raise ChecksumError(f"{line.name}: the reply's CRC is wrong: {bytes(reply).hex(' ')}")
         if len(reply) > wanted:

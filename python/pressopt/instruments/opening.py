@@ -42,10 +42,20 @@ def open_device(
         LinkError: The line cannot be opened, or nobody answers.
         WrongDeviceError: Another device answers.
     """
+    loaded = profile_of_kind(profile, kind)
+    return identified(make(loaded, line_of(loaded.link, url, tap=tap)))
+
+
+def profile_of_kind(profile: DeviceProfile | str, kind: str) -> DeviceProfile:
+    """Load ``profile`` and check its kind; raises ProfileError."""
     loaded = profile if isinstance(profile, DeviceProfile) else load_profile(profile)
     if loaded.kind != kind:
         raise ProfileError(f"'{loaded.name}' is a {loaded.kind}, a {kind} is wanted: name a profile of that kind")
-    driver = make(loaded, line_of(loaded.link, url, tap=tap))
+    return loaded
+
+
+def identified(driver: DriverT) -> DriverT:
+    """``driver``, once its device has told who it is; closed when it has not."""
     try:
         driver.identify()
     except BaseException:

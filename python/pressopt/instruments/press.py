@@ -7,7 +7,7 @@ import math
 
 from pressopt.clock import Clock
 from pressopt.errors import DeviceFault, InterlockError, LimitError, Violation
-from pressopt.instruments.device import RegisterDevice, Seen, connect
+from pressopt.instruments.device import Machine, Seen, connect
 from pressopt.instruments.line import Tap
 from pressopt.pressing import PressCapability, PressReading, PressState
 from pressopt.pressing.protocol import SafeState
@@ -23,7 +23,7 @@ class ProfilePress:
         device: A connected device whose profile is of kind press.
     """
 
-    def __init__(self, device: RegisterDevice) -> None:
+    def __init__(self, device: Machine) -> None:
         profile = device.profile
         assert profile.press is not None
         limits = profile.limits
@@ -45,7 +45,8 @@ class ProfilePress:
             heated=machine.heated,
         )
         given = [name for name in _OPTIONAL if name in profile.signals]
-        basic = ("force_kn", "temperature_c", "state", "setpoint_kn", "fault_code")
+        warm = ("temperature_c",) if "temperature_c" in profile.signals else ()  # a cold press may have no sensor
+        basic = ("force_kn", *warm, "state", "setpoint_kn", "fault_code")
         self._watched = (*basic, *profile.interlocks, *given)
 
     @property
@@ -146,7 +147,7 @@ class ProfilePress:
         return PressReading(
             time_s=self.device.clock.now_s(),
             force_kn=seen["force_kn"].value,
-            temperature_c=seen["temperature_c"].value,
+            temperature_c=seen["temperature_c"].value if "temperature_c" in seen else self._capability.min_c,
             state=PressState(seen["state"].word),
             setpoint_kn=seen["setpoint_kn"].value,
             refills=round(seen["refills"].value) if "refills" in seen else 0,

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pressopt.errors import LimitError, ReplyError
 from pressopt.profiles import Register
 
-_FORMATS = {"int16": ">h", "uint16": ">H", "int32": ">i", "uint32": ">I", "float32": ">f"}
+_FORMATS = {
+    "int16": ">h", "uint16": ">H", "int32": ">i", "uint32": ">I", "float32": ">f",
+    "int64": ">q", "uint64": ">Q", "float64": ">d",
+}  # fmt: skip
 
 
 def decode(at: Register, words: Sequence[int], word_order: str) -> float | int:
@@ -21,7 +24,7 @@ def decode(at: Register, words: Sequence[int], word_order: str) -> float | int:
     """
     if at.type == "bool":
         return words[0] >> (at.bit or 0) & 1
-    ordered = words if (at.word_order or word_order) == "high-first" else list(reversed(words))
+    ordered = _ordered(words, at.word_order or word_order)
     number: float | int = struct.unpack(_FORMATS[at.type], struct.pack(f">{len(ordered)}H", *ordered))[0]
     if not math.isfinite(number):
         raise ReplyError(f"{at} says {number}: is type or word order of the profile wrong?")
@@ -34,13 +37,20 @@ def encode(at: Register, raw: float, word_order: str) -> list[int]:
     Raises:
         LimitError: It does not fit the type.
     """
-    number = float(raw) if at.type == "float32" else round(raw)
+    number = float(raw) if at.type.startswith("float") else round(raw)
     try:
         packed = struct.pack(_FORMATS[at.type], number)
     except (struct.error, OverflowError) as error:
         raise LimitError(f"{raw:g} does not fit {at.type} at {at}") from error
-    words = list(struct.unpack(f">{at.words}H", packed))
-    return words if (at.word_order or word_order) == "high-first" else words[::-1]
+    return _ordered(struct.unpack(f">{at.words}H", packed), at.word_order or word_order)
+
+
+def _ordered(words: Sequence[int], word_order: str) -> list[int]:
+    """Words of the wire with the highest first and their bytes in order, or the other way round: it is its own
+    opposite.
+    """
+    plain = [(word & 0xFF) << 8 | word >> 8 for word in words] if word_order.endswith("-swapped") else list(words)
+    return plain if word_order.startswith("high-first") else plain[::-1]
 
 
 @dataclass(frozen=True, slots=True)

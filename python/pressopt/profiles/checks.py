@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from pressopt.errors import Violation
-from pressopt.profiles.machine_units import unit_problem
-from pressopt.profiles.profile import RANGES, Action, DeviceProfile, Register, Signal
+from pressopt.profiles.analyzer_checks import analyzer_contradictions
+from pressopt.profiles.line_template import LineTemplate
+from pressopt.profiles.machine_units import dimension_of, unit_problem
+from pressopt.profiles.places import RANGES, OfParts, Place, Register, TextLine
+from pressopt.profiles.profile import Action, DeviceProfile, Signal
 
 STATES = ("idle", "ramp", "hold", "release", "fault")
 
@@ -58,14 +61,49 @@ VOCABULARY: Mapping[str, Vocabulary] = {
         moving=frozenset({"start", "load_cell"}),
         commands=_COMMANDS,
     ),
+    "temperature-controller": Vocabulary(
+        signals=frozenset({"temperature_c", "setpoint_c"}),
+        may_signals=frozenset({"output_rel", "state", "fault_code"}),
+        actions=frozenset({"set_temperature_c"}),
+        may_actions=frozenset({"start", "stop"}),
+        moving=frozenset(),
+        commands=frozenset({"start", "stop"}),
+    ),
+    "force-indicator": Vocabulary(
+        signals=frozenset({"force_kn"}),
+        may_signals=frozenset({"overload", "in_motion", "position_mm", "state", "fault_code"}),
+        actions=frozenset(),
+        may_actions=frozenset({"zero", "stop"}),
+        moving=frozenset(),
+        commands=frozenset({"zero", "stop"}),
+    ),
 }
+#: What a press without heaters need not have.
+_OF_HEATERS = frozenset({"temperature_c", "setpoint_c", "set_temperature_c"})
 
-_SECTION = {"press": "press", "laminator": "roll", "impedance-analyzer": "analyzer", "resistance-meter": "meter"}
+_SECTION = {
+    "press": "press",
+    "laminator": "roll",
+    "impedance-analyzer": "analyzer",
+    "resistance-meter": "meter",
+    "temperature-controller": "heater",
+    "force-indicator": "indicator",
+}
+_SIGNAL_ENGINES = ("modbus-tcp", "modbus-rtu", "ascii-line")
 _ENGINES = {
-    "press": ("modbus-tcp", "modbus-rtu"),
-    "laminator": ("modbus-tcp", "modbus-rtu"),
-    "impedance-analyzer": ("methodscript",),
+    "press": (*_SIGNAL_ENGINES, "parts"),
+    "laminator": (*_SIGNAL_ENGINES, "parts"),
+    "impedance-analyzer": ("methodscript", "scpi", "zahner-remote2", "folder"),
     "resistance-meter": ("scpi",),
+    "temperature-controller": _SIGNAL_ENGINES,
+    "force-indicator": _SIGNAL_ENGINES,
+}
+#: What the engine of a device can reach.
+_PLACES: Mapping[str, tuple[type, str]] = {
+    "modbus-tcp": (Register, "a register: at = { table = ..., address = ... }"),
+    "modbus-rtu": (Register, "a register: at = { table = ..., address = ... }"),
+    "ascii-line": (TextLine, "a line of text: at = { ask = ..., reply = ... } or { send = ... }"),
+    "parts": (OfParts, 'parts: at = { of = ["plc.force_kn"] }'),
 }
 
 
@@ -79,12 +117,17 @@ def contradictions(profile: DeviceProfile) -> Iterator[Violation]:
     """Yield everything that is wrong with a profile whose shape is right; ``where`` is the dotted key."""
     yield from _sections(profile)
     yield from _link(profile)
+    misplaced = tuple(_places(profile))
+    yield from misplaced
     vocabulary = VOCABULARY.get(profile.kind)
     if vocabulary is not None:
         yield from _names(profile, vocabulary)
         yield from _actions(profile, vocabulary)
-        yield from _machine_limits(profile)
+        if not misplaced:
+            yield from _machine_limits(profile)
     yield from _registers(profile)
+    yield from _lines(profile)
+    yield from _parts(profile)
     yield from _overlaps(profile)
     yield from _units(profile)
     yield from _states(profile)
@@ -112,6 +155,8 @@ def _link(profile: DeviceProfile) -> Iterator[Violation]:
         yield Violation(
             "link.url", f"'{link.url}' is no TCP address: write tcp://host:port, or engine = 'modbus-rtu'"
         )
+    if link.engine == "parts" and link.url:
+        yield Violation("link.url", "a joined device has no address of its own: give each part its link.url")
     if link.engine == "modbus-rtu" and link.url.startswith("tcp://"):
         yield Violation("link.url", "Modbus RTU through a serial device server is written socket://host:port")
     if link.engine == "modbus-rtu" and not 1 <= link.unit <= 247:
@@ -125,9 +170,10 @@ def _link(profile: DeviceProfile) -> Iterator[Violation]:
 
 
 def _names(profile: DeviceProfile, vocabulary: Vocabulary) -> Iterator[Violation]:
+    cold = _OF_HEATERS if profile.press is not None and not profile.press.heated else frozenset()
     for table, given, must, may in (
-        ("signals", set(profile.signals), vocabulary.signals, vocabulary.may_signals),
-        ("actions", set(profile.actions), vocabulary.actions, vocabulary.may_actions),
+        ("signals", set(profile.signals), vocabulary.signals - cold, vocabulary.may_signals | cold),
+        ("actions", set(profile.actions), vocabulary.actions - cold, vocabulary.may_actions | cold),
     ):
         for name in sorted(must - given):
             yield Violation(f"{table}.{name}", f"a {profile.kind} needs it: add [{table}.{name}]")
@@ -136,7 +182,7 @@ def _names(profile: DeviceProfile, vocabulary: Vocabulary) -> Iterator[Violation
                 continue  # a machine may have interlocks of its own
             close = nearest(name, must | may)
             yield Violation(f"{table}.{name}", f"a {profile.kind} has no such {table[:-1]}{close}")
-    if not profile.interlocks:
+    if vocabulary.moving and not profile.interlocks:
         yield Violation("signals", "no signal has interlock = true: give at least guard or emergency stop")
     for name, word in (("load_cell", "loaded_cell"),):
         if name in profile.actions and word not in profile.signals:
@@ -153,15 +199,15 @@ def _actions(profile: DeviceProfile, vocabulary: Vocabulary) -> Iterator[Violati
                 yield Violation(
                     f"{key}.confirm", "it moves the machine: say which signal confirms it, and how soon"
                 )
-        elif name not in vocabulary.commands and not action.readback:
+        elif name not in vocabulary.commands and not action.readback and not isinstance(action.at, OfParts):
             yield Violation(
                 f"{key}.readback", "a set point that is not read back may be lost: write readback = true"
             )
-        if name in vocabulary.commands and action.value is None:
+        if name in vocabulary.commands and action.value is None and isinstance(action.at, Register):
             yield Violation(f"{key}.value", "a command writes a fixed number: give it")
         if name not in vocabulary.commands and action.value is not None:
             yield Violation(f"{key}.value", "a set point is given by the driver: take the fixed number out")
-        if action.value is not None and not _fits(action.at, action.value):
+        if action.value is not None and isinstance(action.at, Register) and not _fits(action.at, action.value):
             yield Violation(f"{key}.value", f"{action.value} does not fit {action.at.type}")
         for wanted in action.requires:
             if wanted not in profile.interlocks:
@@ -169,14 +215,8 @@ def _actions(profile: DeviceProfile, vocabulary: Vocabulary) -> Iterator[Violati
                 yield Violation(f"{key}.requires", f"'{wanted}' is no signal with interlock = true{close}")
         if action.confirm is not None:
             yield from _confirm(profile, key, action)
-        if action.at.table not in ("coil", "holding"):
-            yield Violation(
-                f"{key}.at", f"a {action.at.table} cannot be written: give a coil or a holding register"
-            )
-        if action.at.bit is not None:
-            yield Violation(
-                f"{key}.at", "a single bit of a register cannot be written alone: give a coil or register"
-            )
+        if isinstance(action.at, Register):
+            yield from _writable(key, action.at)
     stop = profile.actions.get("stop")
     if stop is not None and (not stop.always_allowed or stop.requires):
         yield Violation("actions.stop", "stop must be possible always: always_allowed = true and no requires")
@@ -187,6 +227,13 @@ def _actions(profile: DeviceProfile, vocabulary: Vocabulary) -> Iterator[Violati
             )
 
 
+def _writable(key: str, at: Register) -> Iterator[Violation]:
+    if at.table not in ("coil", "holding"):
+        yield Violation(f"{key}.at", f"a {at.table} cannot be written: give a coil or a holding register")
+    if at.bit is not None:
+        yield Violation(f"{key}.at", "a single bit of a register cannot be written alone: give a coil or register")
+
+
 def _confirm(profile: DeviceProfile, key: str, action: Action) -> Iterator[Violation]:
     confirm = action.confirm
     assert confirm is not None
@@ -195,10 +242,25 @@ def _confirm(profile: DeviceProfile, key: str, action: Action) -> Iterator[Viola
         close = nearest(confirm.signal, list(profile.signals))
         yield Violation(f"{key}.confirm", f"'{confirm.signal}' is no signal of this profile{close}")
         return
+    said = _words_of(profile, signal)
     for word in confirm.becomes:
-        if word not in signal.values.values():
-            known = ", ".join(signal.values.values()) or "only numbers"
+        if word not in said:
+            known = ", ".join(said) or "only numbers"
             yield Violation(f"{key}.confirm", f"'{confirm.signal}' never becomes '{word}': it says {known}")
+
+
+def _words_of(profile: DeviceProfile, signal: Signal) -> tuple[str, ...]:
+    """The words that a signal can say, whatever says them."""
+    if isinstance(signal.at, TextLine):
+        return tuple(signal.at.words.values()) or tuple(signal.values.values())
+    if isinstance(signal.at, OfParts):
+        parts = [
+            (profile.parts[part], name)
+            for part, name in signal.at.targets()
+            if part in profile.parts and name in profile.parts[part].signals
+        ]
+        return tuple(word for part, name in parts for word in _words_of(part, part.signals[name]))
+    return tuple(signal.values.values())
 
 
 def _machine_limits(profile: DeviceProfile) -> Iterator[Violation]:
@@ -223,6 +285,11 @@ def _machine_limits(profile: DeviceProfile) -> Iterator[Violation]:
             ("speed_mm_s", limits.speed_mm_s, roll.min_mm_s, roll.capacity_mm_s, "mm/s"),
             ("temperature_c", limits.temperature_c, roll.min_c, roll.capacity_c, "°C"),
         ]
+    if profile.kind == "press" and profile.press is not None and not profile.press.heated:
+        pairs = [pair for pair in pairs if pair[0] != "temperature_c"]
+    if profile.heater is not None:
+        heater = profile.heater
+        pairs = [("temperature_c", limits.temperature_c, heater.min_c, heater.capacity_c, "°C")]
     for name, limit, low, high, unit in pairs:
         if limit is None:
             yield Violation(f"limits.{name}", f"a {profile.kind} needs this limit: give at most {high:g} {unit}")
@@ -242,17 +309,17 @@ def _machine_limits(profile: DeviceProfile) -> Iterator[Violation]:
             )
         ):
             gain, offset = profile.linear(action)
-            if gain == 0:
-                yield Violation(f"actions.set_{name}.scale", "0 is no scale: give the step of the register")
-            elif not _fits(action.at, (limit - offset) / gain):
+            if gain == 0 or not isinstance(action.at, Register):
+                continue  # a scale of 0 is told with the units
+            if not _fits(action.at, (limit - offset) / gain):
                 yield Violation(
                     f"actions.set_{name}.at",
                     f"{action.at.type} in steps of {action.scale:g} {action.unit} cannot hold {limit:g} {unit}",
                 )
 
 
-def _all_registers(profile: DeviceProfile) -> Iterator[tuple[str, Register, bool]]:
-    """Key, register, and whether it is written."""
+def _all_places(profile: DeviceProfile) -> Iterator[tuple[str, Place, bool]]:
+    """Key, place, and whether it is written."""
     for name, signal in profile.signals.items():
         yield f"signals.{name}", signal.at, False
     for name, action in profile.actions.items():
@@ -263,6 +330,120 @@ def _all_registers(profile: DeviceProfile) -> Iterator[tuple[str, Register, bool
         mark = getattr(profile.identity, name)
         if mark is not None:
             yield f"identity.{name}", mark.at, False
+
+
+def _all_registers(profile: DeviceProfile) -> Iterator[tuple[str, Register, bool]]:
+    """Key, register, and whether it is written."""
+    return ((key, at, written) for key, at, written in _all_places(profile) if isinstance(at, Register))
+
+
+def _places(profile: DeviceProfile) -> Iterator[Violation]:
+    """Every place is one that the engine can reach."""
+    wanted = _PLACES.get(profile.link.engine)
+    if wanted is None:
+        return
+    kind, words = wanted
+    for key, at, _ in _all_places(profile):
+        if not isinstance(at, kind):
+            yield Violation(f"{key}.at", f"engine '{profile.link.engine}' reaches {words}")
+
+
+def _lines(profile: DeviceProfile) -> Iterator[Violation]:
+    """Templates can be read, ask what they must, and carry the number or word that is wanted of them."""
+    for key, at, written in _all_places(profile):
+        if not isinstance(at, TextLine):
+            continue
+        fields: dict[str, tuple[str, ...]] = {}
+        for name in ("ask", "reply", "send", "accepted"):
+            try:
+                fields[name] = LineTemplate(getattr(at, name)).fields
+            except ValueError as error:
+                yield Violation(f"{key}.at.{name}", str(error))
+        if len(fields) < 4:
+            continue
+        if fields["ask"]:
+            yield Violation(f"{key}.at.ask", "a question has no fields: take the braces out")
+        if bool(at.ask) != bool(at.reply):
+            yield Violation(f"{key}.at", "ask and reply belong together: give both")
+        if written:
+            yield from _command_line(profile, key, at, fields)
+        elif not at.ask:
+            yield Violation(f"{key}.at.ask", "a signal is asked for: give ask and reply")
+        wanted = "word" if at.words else "value"
+        if at.reply and wanted not in fields["reply"]:
+            yield Violation(f"{key}.at.reply", f"{at.reply!r} does not hold {{{wanted}}}: say where it stands")
+
+
+def _command_line(
+    profile: DeviceProfile, key: str, at: TextLine, fields: Mapping[str, tuple[str, ...]]
+) -> Iterator[Violation]:
+    if not at.send:
+        yield Violation(f"{key}.at.send", "an action sends a line: give it")
+    table, _, name = key.partition(".")
+    commands = VOCABULARY[profile.kind].commands if profile.kind in VOCABULARY else frozenset()
+    if table == "actions" and (name in commands) == ("value" in fields["send"]):
+        said = "a command carries no {value}" if name in commands else "a set point carries its {value}"
+        yield Violation(f"{key}.at.send", f"{at.send!r}: {said}")
+    if table == "actions" and profile.actions[name].readback and not at.ask:
+        yield Violation(f"{key}.readback", "is read back by a question: give at.ask and at.reply")
+
+
+def _parts(profile: DeviceProfile) -> Iterator[Violation]:
+    """The parts are whole devices, are named rightly, and bear what is asked of them."""
+    if bool(profile.parts) != (profile.link.engine == "parts"):
+        yield Violation("parts", "engine = 'parts' and the tables [parts.NAME] belong together: give both")
+    for part, of in profile.parts.items():
+        if of.parts:
+            yield Violation(f"parts.{part}.parts", "a part is one device: join all of them here")
+        if "." in part or "=" in part or "," in part:
+            yield Violation(f"parts.{part}", "a part's name has letters, digits, - and _ only: rename it")
+        for one in contradictions(of):
+            yield Violation(f"parts.{part}.{one.where}" if one.where else f"parts.{part}", one.message, one.line)
+    for table, given in (("signals", profile.signals), ("actions", profile.actions)):
+        for name, item in given.items():
+            if isinstance(item.at, OfParts):
+                yield from _targets(profile, table, name, item.at)
+    yield from _shared_lines(profile)
+
+
+def _targets(profile: DeviceProfile, table: str, name: str, at: OfParts) -> Iterator[Violation]:
+    key = f"{table}.{name}.at"
+    for part, wanted in at.targets():
+        if part not in profile.parts:
+            yield Violation(key, f"'{part}' is no part{nearest(part, list(profile.parts))}: add [parts.{part}]")
+            continue
+        of = profile.parts[part]
+        known: Mapping[str, object] = of.signals if table == "signals" else of.actions
+        if wanted not in known:
+            close = nearest(wanted, list(known))
+            yield Violation(key, f"part '{part}' has no {table[:-1]} '{wanted}'{close}")
+        elif dimension_of(wanted) != dimension_of(name):
+            yield Violation(
+                key, f"'{wanted}' of '{part}' is a {dimension_of(wanted)}, '{name}' a {dimension_of(name)}"
+            )
+        limit_name = name.removeprefix("set_")
+        limit = getattr(profile.limits, limit_name, None) if table == "actions" else None
+        its = getattr(of.limits, limit_name, None)
+        if limit is not None and its is not None and limit > its:
+            yield Violation(
+                f"limits.{limit_name}", f"{limit:g} is more than part '{part}' allows ({its:g}): lower it"
+            )
+
+
+def _shared_lines(profile: DeviceProfile) -> Iterator[Violation]:
+    """Parts on one line speak alike and have units of their own."""
+    for (one, first), (two, second) in combinations(profile.parts.items(), 2):
+        a, b = first.link, second.link
+        if not a.url or a.url != b.url:
+            continue
+        alike = (a.engine, a.baud, a.parity, a.stop_bits) == (b.engine, b.baud, b.parity, b.stop_bits)
+        if not alike:
+            yield Violation(
+                f"parts.{two}.link",
+                f"shares {b.url} with '{one}' and must have its engine, baud, parity and stop_bits",
+            )
+        elif a.unit == b.unit:
+            yield Violation(f"parts.{two}.link.unit", f"{b.unit} is also the unit of '{one}' on the same line")
 
 
 def _registers(profile: DeviceProfile) -> Iterator[Violation]:
@@ -280,7 +461,7 @@ def _registers(profile: DeviceProfile) -> Iterator[Violation]:
             yield Violation(f"{key}.at", f"{at} ends beyond address 65535")
     for name, signal in profile.signals.items():
         for raw in (*signal.values, *signal.invalid):
-            if not _fits(signal.at, raw):
+            if isinstance(signal.at, Register) and not _fits(signal.at, raw):
                 yield Violation(f"signals.{name}", f"{raw} can never come from {signal.at.type}")
 
 
@@ -306,6 +487,12 @@ def _units(profile: DeviceProfile) -> Iterator[Violation]:
         *(("actions", name, action) for name, action in profile.actions.items()),
     ]
     for table, name, item in items:
+        if isinstance(item.at, OfParts):
+            if (item.unit, item.scale, item.offset) != ("1", 1.0, 0.0):
+                yield Violation(
+                    f"{table}.{name}.unit", "parts speak in the unit of the name: take unit, scale and offset out"
+                )
+            continue
         if problem := unit_problem(name, item.unit, has_ram=has_ram):
             yield Violation(f"{table}.{name}.unit", problem)
         if item.scale == 0:
@@ -316,7 +503,9 @@ def _states(profile: DeviceProfile) -> Iterator[Violation]:
     state = profile.signals.get("state")
     if state is None or profile.kind not in VOCABULARY:
         return
-    said = set(state.values.values())
+    said = set(_words_of(profile, state))
+    if profile.kind not in ("press", "laminator"):
+        return
     for word in sorted(said - set(STATES)):
         yield Violation(
             "signals.state.values", f"'{word}' is no state{nearest(word, list(STATES))}: {', '.join(STATES)}"
@@ -334,18 +523,20 @@ def _others(profile: DeviceProfile) -> Iterator[Violation]:
                 f"{beat.period_s:g} s leaves no room for one lost beat within {beat.plc_timeout_s:g} s: "
                 f"give at most {beat.plc_timeout_s / 2:g} s",
             )
-        if beat.at.table != "holding" or beat.at.type not in ("uint16", "int16"):
+        if isinstance(beat.at, Register) and (
+            beat.at.table != "holding" or beat.at.type not in ("uint16", "int16")
+        ):
             yield Violation("heartbeat.at", "the counter is a 16-bit holding register")
     if profile.identity.answers:
         try:
             re.compile(profile.identity.answers)
         except re.error as error:
             yield Violation("identity.answers", f"is no regular expression: {error}")
-    analyzer = profile.analyzer
-    if analyzer is not None and analyzer.low_hz >= analyzer.high_hz:
-        yield Violation(
-            "analyzer.low_hz", f"{analyzer.low_hz:g} Hz is not below high_hz ({analyzer.high_hz:g} Hz)"
-        )
+        else:
+            said = profile.identity.example
+            if said and re.search(profile.identity.answers, said) is None:
+                yield Violation("identity.example", f"{said!r} does not fit {profile.identity.answers!r}")
+    yield from analyzer_contradictions(profile)
     meter = profile.meter
     if meter is not None and meter.low_ohm >= meter.high_ohm:
         yield Violation("meter.low_ohm", f"{meter.low_ohm:g} Ω is not below high_ohm ({meter.high_ohm:g} Ω)")

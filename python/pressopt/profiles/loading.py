@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,24 +53,55 @@ def parse_profile(text: str, *, source: str, folder: Path | None = None) -> Devi
     except ValidationError as error:
         raise ProfileError(_shape_violations(error, raw, lines), source=source) from error
     wrong = [Violation(one.where, one.message, _line(lines, one.where)) for one in contradictions(profile)]
+    wrong += [Violation(one.where, one.message, _line(lines, one.where)) for one in _signature(profile)]
     if wrong:
         raise ProfileError(wrong, source=source)
-    return profile
+    return profile if profile.bench is None else replace(profile, trust="bench")
+
+
+def _signature(profile: DeviceProfile) -> Iterator[Violation]:
+    """A signature belongs to the content that was verified."""
+    if profile.bench is None:
+        if profile.trust == "bench":
+            yield Violation(
+                "trust", "'bench' is given by `pressopt commission`, which signs the profile: write documented"
+            )
+    elif profile.bench.digest != profile.digest:
+        yield Violation(
+            "bench",
+            f"the profile was changed after {profile.bench.by} signed it on {profile.bench.date}: run "
+            "`pressopt commission` again, or take the table [bench] out",
+        )
 
 
 def profile_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a profile's file, for editors."""
-    schema = _adapter().json_schema()
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "pressopt device profile"
-    schema["properties"]["extends"] = {
+    whole = _adapter().json_schema()["$defs"]
+    whole["DeviceProfile"]["properties"]["extends"] = {
         "type": "string",
         "description": "A shipped profile, or a path beside this file; what this file gives goes on top.",
     }
-    schema["if"] = {"required": ["extends"]}
-    schema["then"] = {}
-    schema["else"] = {"required": schema.pop("required")}
-    return schema
+    given = json.dumps(whole).replace("#/$defs/", "#/$defs/OnTop")
+    on_top = {f"OnTop{name}": _nothing_required(table) for name, table in json.loads(given).items()}
+    device = {
+        "if": {"required": ["extends"]},
+        "then": {"$ref": "#/$defs/OnTopDeviceProfile"},
+        "else": {"$ref": "#/$defs/DeviceProfile"},
+    }
+    for table in (whole["DeviceProfile"], on_top["OnTopDeviceProfile"]):
+        table["properties"]["parts"]["additionalProperties"] = {"$ref": "#/$defs/Device"}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "pressopt device profile",
+        "type": "object",
+        "$defs": {**whole, **on_top, "Device": device},
+        "$ref": "#/$defs/Device",
+    }
+
+
+def _nothing_required(table: dict[str, Any]) -> dict[str, Any]:
+    """A table of a file that goes on top of another: it gives what differs."""
+    return {key: value for key, value in table.items() if key != "required"}
 
 
 def _find(name_or_path: str | Path, folder: Path) -> tuple[str, str, Path]:
@@ -101,10 +134,12 @@ def _merged(text: str, source: str, folder: Path, seen: tuple[str, ...]) -> dict
         raise ProfileError(
             [Violation("", f"is no TOML: {_TOML_PLACE.sub('', message)}", line)], source=source
         ) from error
+    lines = LineIndex(text)
+    _whole_parts(raw, source, folder, lines)
     parent = raw.pop("extends", None)
     if parent is None:
         return raw
-    line = LineIndex(text).line(("extends",))
+    line = lines.line(("extends",))
     if not isinstance(parent, str):
         raise ProfileError(
             [Violation("extends", "give the name or path of one profile, in quotes", line)], source=source
@@ -114,7 +149,31 @@ def _merged(text: str, source: str, folder: Path, seen: tuple[str, ...]) -> dict
             [Violation("extends", f"goes round in a circle: {' → '.join((*seen, parent))}", line)], source=source
         )
     base_text, base_source, base_folder = _find(parent, folder)
-    return _on_top(_merged(base_text, base_source, base_folder, (*seen, parent)), raw)
+    below = _merged(base_text, base_source, base_folder, (*seen, parent))
+    below.pop("bench", None)  # a signature belongs to its own file
+    if below.get("trust") == "bench":
+        del below["trust"]
+    return _on_top(below, raw)
+
+
+def _whole_parts(raw: dict[str, Any], source: str, folder: Path, lines: LineIndex) -> None:
+    """Put each part of a joined device on top of the profile that it extends."""
+    parts = raw.get("parts")
+    if not isinstance(parts, dict):
+        return
+    for name, part in parts.items():
+        parent = part.pop("extends", None) if isinstance(part, dict) else None
+        if parent is None:
+            continue
+        line = lines.line(("parts", name, "extends"))
+        if not isinstance(parent, str):
+            raise ProfileError(
+                [Violation(f"parts.{name}.extends", "give one profile, in quotes", line)], source=source
+            )
+        text, part_source, part_folder = _find(parent, folder)
+        below = _merged(text, part_source, part_folder, ())
+        below.pop("bench", None)
+        parts[name] = _on_top(below, part)
 
 
 def _on_top(base: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,10 +200,31 @@ def _shape_violations(error: Any, raw: Mapping[str, Any], lines: LineIndex) -> l
     """Pydantic's findings in our words, one for each key."""
     wrong: dict[str, Violation] = {}
     for one in error.errors(include_url=False):
-        steps = [str(step) for step in one["loc"]]
+        if not _meant(one["loc"], raw):
+            continue
+        steps = [str(step) for step in one["loc"] if step not in _VARIANTS]
         key = ".".join(steps)
         wrong.setdefault(key, Violation(key, _words(one, steps), _line(lines, key)))
     return list(wrong.values())
+
+
+_VARIANTS = {"Register": "table", "TextLine": "ask", "OfParts": "of"}
+
+
+def _meant(place: tuple[int | str, ...], raw: Mapping[str, Any]) -> bool:
+    """Whether a finding is about the kind of place that the file means; pydantic tells all three."""
+    for at, step in enumerate(place):
+        if step in _VARIANTS and at and place[at - 1] == "at":
+            given: Any = raw
+            for key in place[:at]:
+                given = given.get(key, {}) if isinstance(given, Mapping) else {}
+            keys = set(given) if isinstance(given, Mapping) else set()
+            if keys & {"of", "join"}:
+                return step == "OfParts"
+            if keys & {"ask", "reply", "send", "accepted"}:
+                return step == "TextLine"
+            return step == "Register"
+    return True
 
 
 def _line(lines: LineIndex, key: str) -> int | None:

@@ -6,70 +6,32 @@ carry the unit in which the driver speaks. ``unit`` and ``scale`` say how the ma
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
 
+from pressopt.profiles.line_template import line_template
 from pressopt.profiles.machine_units import UNITS
+from pressopt.profiles.places import STRICT, OfParts, Place, Register, TextLine, WordOrder
 
-Kind = Literal["press", "laminator", "impedance-analyzer", "resistance-meter"]
-Engine = Literal["modbus-tcp", "modbus-rtu", "methodscript", "scpi"]
+Kind = Literal[
+    "press", "laminator", "impedance-analyzer", "resistance-meter", "temperature-controller", "force-indicator"
+]
+Engine = Literal[
+    "modbus-tcp", "modbus-rtu", "ascii-line", "parts", "methodscript", "scpi", "zahner-remote2", "folder"
+]
 Trust = Literal["documented", "twin", "bench"]
 SafeStateName = Literal["release", "hold_and_cool", "hold"]
-RegisterType = Literal["bool", "int16", "uint16", "int32", "uint32", "float32"]
-TableName = Literal["coil", "discrete", "input", "holding"]
-WordOrder = Literal["high-first", "low-first"]
+Terminator = Literal["\n", "\r\n", "\r"]
 
 Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
 Share = Annotated[float, Gt(0), Le(1)]
-
-#: Read by pydantic when a file is loaded: no unknown key, no NaN, no infinity.
-_STRICT: dict[str, object] = {"extra": "forbid", "allow_inf_nan": False}
-
-#: Words of 16 bits and the range of the raw number, for each type.
-WORDS: dict[str, int] = {"bool": 1, "int16": 1, "uint16": 1, "int32": 2, "uint32": 2, "float32": 2}
-RANGES: dict[str, tuple[float, float]] = {
-    "bool": (0, 1),
-    "int16": (-(2**15), 2**15 - 1),
-    "uint16": (0, 2**16 - 1),
-    "int32": (-(2**31), 2**31 - 1),
-    "uint32": (0, 2**32 - 1),
-    "float32": (-3.4028235e38, 3.4028235e38),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Register:
-    """Where a raw number lives.
-
-    Attributes:
-        table: Modbus table.
-        address: As on the wire, from 0.
-        type: How the words are read; ``bool`` for coils, discrete inputs and single bits.
-        bit: Bit of an input or holding register, 0 is the lowest; ``None``: the whole register.
-        word_order: Order of the two words of a 32-bit value; ``None``: as ``link.word_order`` says.
-    """
-
-    __pydantic_config__ = _STRICT
-
-    table: TableName
-    address: Annotated[int, Ge(0), Le(65535)]
-    type: RegisterType = "uint16"
-    bit: Annotated[int, Ge(0), Le(15)] | None = None
-    word_order: WordOrder | None = None
-
-    @property
-    def words(self) -> int:
-        """How many registers (or coils) it takes."""
-        return WORDS[self.type]
-
-    def __str__(self) -> str:
-        last = f"-{self.address + self.words - 1}" if self.words > 1 else ""
-        return f"{self.table} {self.address}{last}" + (f" bit {self.bit}" if self.bit is not None else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +48,9 @@ class Signal:
         interlock: Whether True is needed for motion.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
-    at: Register
+    at: Place
     unit: str = "1"
     scale: float = 1.0
     offset: float = 0.0
@@ -108,7 +70,7 @@ class Confirm:
         within_s: Laboratory time allowed, s.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     signal: str
     becomes: tuple[str, ...] = ()
@@ -129,9 +91,9 @@ class Action:
         always_allowed: Never refused by limits or interlocks (``stop``).
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
-    at: Register
+    at: Place
     value: int | None = None
     unit: str = "1"
     scale: float = 1.0
@@ -154,11 +116,13 @@ class LinkProfile:
         timeout_s: How long a reply may take.
         retries: How often a failed exchange is repeated.
         silence_s: How long the line must be silent after a failed exchange.
-        word_order: Of 32-bit values.
+        word_order: Of values longer than one word.
         most_words: Longest block to read at once (Modbus allows 125).
+        terminator: Ends each line that we send, for text protocols.
+        reply_terminator: Ends each line that the device sends; ``None``: the same.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     engine: Engine
     url: str = ""
@@ -170,14 +134,16 @@ class LinkProfile:
     retries: Annotated[int, Ge(0), Le(10)] = 2
     silence_s: Positive = 0.6
     word_order: WordOrder = "high-first"
-    most_words: Annotated[int, Ge(2), Le(125)] = 60
+    most_words: Annotated[int, Ge(1), Le(125)] = 60
+    terminator: Terminator = "\n"
+    reply_terminator: Terminator | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class IdentityMark:
     """A number that tells this device from others: read and compared before anything is written."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     at: Register
     expect: int | None = None
@@ -192,14 +158,16 @@ class Identity:
         serial_number: Number of the single machine; without ``expect`` it is read and reported only.
         answers: For text protocols: a regular expression that the answer to ``ask`` must match.
         ask: For text protocols: the question.
+        example: An answer that fits, with which the twin introduces itself.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     model: IdentityMark | None = None
     serial_number: IdentityMark | None = None
     ask: str = ""
     answers: str = ""
+    example: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +181,9 @@ class Heartbeat:
         plc_does: What it does then.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
-    at: Register
+    at: Place
     period_s: Positive
     plc_timeout_s: Positive
     plc_does: SafeStateName
@@ -238,7 +206,7 @@ class PressMachine:
         stroke: Direction of pressing: an up-stroke press opens by its own weight when power fails.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     capacity_kn: Positive
     min_controllable_kn: Positive
@@ -266,7 +234,7 @@ class RollMachine:
         force_sd_rel: Relative standard deviation of line force.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     capacity_n_mm: Positive
     min_n_mm: Positive
@@ -280,16 +248,115 @@ class RollMachine:
 
 
 @dataclass(frozen=True, slots=True)
+class HeaterMachine:
+    """What a panel temperature controller heats: lowest and highest temperature, °C.
+
+    Attributes:
+        min_c, capacity_c: Lowest and highest temperature that the controller itself accepts, °C.
+        on_silence: What the controller does when nobody asks it any more: most keep heating.
+    """
+
+    __pydantic_config__ = STRICT
+
+    min_c: float = 20.0
+    capacity_c: float = 250.0
+    on_silence: Literal["keeps heating", "stops"] = "keeps heating"
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorMachine:
+    """What a load indicator shows.
+
+    Attributes:
+        capacity_kn: Highest force of its cell, kN.
+        resolution_kn: One step of its display, kN.
+        force_sd_rel: Relative standard deviation of a reading.
+        compression_sign: 1 when a pushing force is shown positive, -1 when it is negative.
+    """
+
+    __pydantic_config__ = STRICT
+
+    capacity_kn: Positive
+    resolution_kn: Positive
+    force_sd_rel: Share
+    compression_sign: Literal[1, -1] = 1
+
+
+@dataclass(frozen=True, slots=True)
 class MachineLimits:
     """Soft limits, inside the machine's: checked before every write. Units as in the names."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     force_kn: Positive | None = None
     ramp_kn_s: Positive | None = None
     temperature_c: Positive | None = None
     line_force_n_mm: Positive | None = None
     speed_mm_s: Positive | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScpiSweep:
+    """How an SCPI analyser is made to measure, command by command.
+
+    Commands and answers are line templates. Fields of commands: ``frequency_hz``, ``amplitude_v`` (rms) and
+    ``bias_v``; of ``list_start`` also ``frequencies_hz`` (joined by commas) and ``points``. Fields of ``point``:
+    ``real`` and ``imaginary`` (Ω), or ``modulus`` (Ω) and ``phase_deg``; ``status`` where there is one.
+
+    Attributes:
+        setup: Sent before each sweep.
+        set_amplitude, set_frequency, set_bias: Sent before a sweep, before each point, and where a bias is asked.
+        trigger: Starts one point; empty: the question does.
+        ask_point: Asks for the point.
+        point: What comes back.
+        status: Status number to what is wrong; ``"no data"`` means: not yet, ask again.
+        not_a_number: Numbers of this size and above are no numbers.
+        ask_error: Asks for the next entry of the error queue.
+        no_error: Template of its answer when there is none.
+        switch_off: Sent after each sweep and to make the cell safe.
+        list_start: Commands of a list sweep; empty: point by point.
+        list_ask: Asks for all its points.
+        list_point: Template of one point of the answer; empty: as ``point``.
+        most_list_points: Longest list.
+    """
+
+    __pydantic_config__ = STRICT
+
+    set_amplitude: str
+    set_frequency: str
+    ask_point: str
+    point: str
+    setup: tuple[str, ...] = ()
+    set_bias: str = ""
+    trigger: str = ""
+    status: Mapping[int, str] = field(default_factory=dict)
+    not_a_number: Positive = 9.0e37
+    ask_error: str = ""
+    no_error: str = "{code:+d},{other}"
+    switch_off: tuple[str, ...] = ()
+    list_start: tuple[str, ...] = ()
+    list_ask: str = ""
+    list_point: str = ""
+    most_list_points: Annotated[int, Ge(0)] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FolderDrop:
+    """Spectra that another program writes into a folder (``link.url``).
+
+    Attributes:
+        pattern: Which files; a program's temporary files must not match.
+        settle_s: How long size and time of a file must stay as they are before it counts as whole, wall seconds.
+        wait_s: How long a spectrum may take beyond its own plan, laboratory s: a person may have to start it.
+        request: A file of this name says what is to be measured now, for people and scripts; empty: none.
+    """
+
+    __pydantic_config__ = STRICT
+
+    pattern: Annotated[str, MinLen(1)] = "*"
+    settle_s: Positive = 2.0
+    wait_s: Positive = 3600.0
+    request: str = "pressopt-request.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,9 +368,11 @@ class AnalyzerMachine:
         limit_amplitude_mv: Highest amplitude (rms), mV.
         low_range_a, high_range_a: Lowest and highest current range, A.
         imaginary_sign: 1 when it sends Z'' (negative for a capacitor), -1 when it sends -Z''.
+        scpi: How an SCPI analyser is driven (engine scpi).
+        folder: Where another program leaves its files (engine folder).
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     low_hz: Positive
     high_hz: Positive
@@ -311,6 +380,8 @@ class AnalyzerMachine:
     low_range_a: Positive = 1e-7
     high_range_a: Positive = 1e-2
     imaginary_sign: Literal[1, -1] = 1
+    scpi: ScpiSweep | None = None
+    folder: FolderDrop | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +397,7 @@ class MeterMachine:
         terminator: Ends each line, both ways.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     low_ohm: Positive
     high_ohm: Positive
@@ -336,6 +407,27 @@ class MeterMachine:
     setup: tuple[str, ...] = ()
     overload_ohm: Positive = 9.0e37
     terminator: Literal["\n", "\r\n", "\r"] = "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSignature:
+    """What ``pressopt commission`` writes under a profile that it verified: who, when, what, for which content.
+
+    Attributes:
+        by: Who compared display and reading.
+        date: Day, ISO 8601.
+        digest: Of the content that was verified; another content voids the signature.
+        device: What answered.
+        checked: What was compared, one sentence each.
+    """
+
+    __pydantic_config__ = STRICT
+
+    by: Annotated[str, MinLen(1)]
+    date: Annotated[str, MinLen(1)]
+    digest: Annotated[str, MinLen(1)]
+    device: str = ""
+    checked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,10 +443,12 @@ class DeviceProfile:
         source: Where the map comes from.
         safe_state: Where ``make_safe`` leads (press and laminator).
         signals, actions: By name.
-        press, roll, analyzer, meter: What the machine is; exactly the one of its kind.
+        press, roll, analyzer, meter, heater, indicator: What the machine is; exactly the one of its kind.
+        parts: The devices of which a joined one consists (engine parts).
+        bench: Signature of a verification on the real device.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     name: Annotated[str, MinLen(1)]
     kind: Kind
@@ -372,6 +466,19 @@ class DeviceProfile:
     roll: RollMachine | None = None
     analyzer: AnalyzerMachine | None = None
     meter: MeterMachine | None = None
+    heater: HeaterMachine | None = None
+    indicator: IndicatorMachine | None = None
+    parts: Mapping[str, DeviceProfile] = field(default_factory=dict)
+    bench: BenchSignature | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything that matters to the wire and to the limits; not of title, source and trust."""
+        content = asdict(self)
+        for words in ("title", "source", "trust", "bench"):
+            del content[words]
+        text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return "sha256:" + hashlib.sha256(text.encode("utf-8")).hexdigest()
 
     @property
     def interlocks(self) -> tuple[str, ...]:
@@ -380,6 +487,8 @@ class DeviceProfile:
 
     def linear(self, item: Signal | Action) -> tuple[float, float]:
         """Gain and offset: ``value = raw * gain + offset``, in the unit of the name (kN, °C, mm, ...)."""
+        if isinstance(item.at, OfParts):
+            return 1.0, 0.0  # the parts speak in the unit of the name
         unit = UNITS[item.unit]
         gain, offset = item.scale * unit.factor, item.offset * unit.factor + unit.offset
         if unit.dimension == "oil pressure" and self.press is not None and self.press.ram_diameter_mm is not None:
@@ -401,11 +510,16 @@ class DeviceProfile:
         action = self.actions[name]
         gain, offset = self.linear(action)
         raw = (value - offset) / gain
-        if action.at.type == "float32":
+        if isinstance(action.at, Register):
+            step = 0.0 if action.at.type.startswith("float") else 1.0
+        else:
+            step = line_template(action.at.send).step("value") if isinstance(action.at, TextLine) else 0.0
+        if not step:
             return raw
+        raw /= step
         if _rounds_to_nearest(name):
-            return float(round(raw))
-        return float(math.floor(raw + 1e-6) if raw >= 0 else math.ceil(raw - 1e-6))
+            return round(raw) * step
+        return (math.floor(raw + 1e-6) if raw >= 0 else math.ceil(raw - 1e-6)) * step
 
 
 def _rounds_to_nearest(name: str) -> bool:

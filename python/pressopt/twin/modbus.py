@@ -111,6 +111,35 @@ class Slave:
             return bytes((function | 0x80, refusal.code))
 
 
+class SharedLine:
+    """Several slaves on one RS-485 line: each hears everything, and answers what is addressed to it.
+
+    It is a :class:`~pressopt.twin.wires.Device`.
+    """
+
+    def __init__(self, slaves: Sequence[Slave]) -> None:
+        self.slaves = tuple(slaves)
+
+    def converse(self, send: Callable[[bytes], None]) -> _SharedConversation:
+        return _SharedConversation([slave.converse(send) for slave in self.slaves])
+
+    def stop(self) -> None:
+        """Nothing runs here."""
+
+
+class _SharedConversation:
+    def __init__(self, conversations: Sequence[_RtuConversation | _TcpConversation]) -> None:
+        self._conversations = conversations
+
+    def receive(self, data: bytes) -> None:
+        for conversation in self._conversations:
+            conversation.receive(data)
+
+    def close(self) -> None:
+        for conversation in self._conversations:
+            conversation.close()
+
+
 def _execute(bank: RegisterBank, function: int, data: bytes) -> bytes:
     if function in _READ_BITS or function in _READ_WORDS:
         address, count = _two_words(data)

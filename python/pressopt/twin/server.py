@@ -16,12 +16,14 @@ from typing import Self
 from pressopt.clock import Clock
 from pressopt.profiles import DeviceProfile
 from pressopt.twin.bench import Bench
+from pressopt.twin.face import MachineFace, Platens, face_of
 from pressopt.twin.faults import LineFaults
 from pressopt.twin.methodscript_server import MethodScriptDevice
-from pressopt.twin.modbus import Slave
+from pressopt.twin.modbus import SharedLine, Slave
 from pressopt.twin.modbus_server import MachineBank, machine_slave
 from pressopt.twin.plant import PressSpec, RollSpec
 from pressopt.twin.scpi_server import ScpiMeter
+from pressopt.twin.text_server import TextServer
 from pressopt.twin.wires import Device, Port, PtyPort, TcpPort
 
 
@@ -32,43 +34,75 @@ class TwinServer:
         bench: The virtual laboratory.
         profiles: Role (``press``, ``laminator``, ``analyzer``, ``meter`` or any other name) to profile. The
             profile says what is spoken. Where it names ``tcp://`` the twin opens a loopback socket, else a
-            pseudo-terminal.
+            pseudo-terminal. Each part of a joined device is served by itself, as ``role.part``; parts with one
+            url share one line.
         clock: Laboratory time: the runner's own clock object in one process.
         links: Folder for symbolic links named after the roles, so that a serial line is found again when it
-            vanishes and comes back; ``None``: the terminals' own names.
+            vanishes and comes back; ``None``: the terminals' own names. Folders of programs that drop files are
+            made there, too.
 
     Attributes:
-        urls: Role to url, for the driver; filled on entry.
-        ports: Role to port: line faults are under ``ports[role].faults``.
-        slaves, banks, analyzers, meters: Role to device, whose own faults are under ``.faults``.
+        urls: Role to url, for the driver; filled on entry. For a joined device ``part=url,part=url``.
+        ports: Role (``role.part`` for a part) to port: line faults are under ``ports[role].faults``.
+        slaves, texts, faces, analyzers, meters: Role to device, whose own faults are under ``.faults``.
+        banks: Role to registers.
+        platens: Role of a joined press to what its controllers heat.
     """
 
     def __init__(
         self, bench: Bench, profiles: Mapping[str, DeviceProfile], clock: Clock, *, links: Path | None = None
     ) -> None:
-        self.bench = bench
+        self.bench, self._clock, self._links = bench, clock, links
         self.urls: dict[str, str] = {}
         self.ports: dict[str, Port] = {}
         self.slaves: dict[str, Slave] = {}
         self.banks: dict[str, MachineBank] = {}
+        self.texts: dict[str, TextServer] = {}
+        self.faces: dict[str, MachineFace] = {}
         self.analyzers: dict[str, MethodScriptDevice] = {}
         self.meters: dict[str, ScpiMeter] = {}
+        self.platens: dict[str, Platens] = {}
+        self._parts: dict[str, tuple[str, ...]] = {}
         self._open = ExitStack()
         for role, profile in profiles.items():
-            device = self._device(role, profile, clock)
-            name = f"{role} ({profile.name})"
-            if profile.link.engine == "modbus-tcp" or profile.link.url.startswith("tcp://"):
-                self.ports[role] = TcpPort(device, name=name, faults=LineFaults())
+            if profile.parts:
+                self._serve_parts(role, profile)
             else:
-                link = None if links is None else links / role
-                self.ports[role] = PtyPort(device, name=name, link=link, faults=LineFaults())
+                self._serve(role, profile, self._device(role, profile))
 
-    def _device(self, role: str, profile: DeviceProfile, clock: Clock) -> Device:
+    def _serve(self, role: str, profile: DeviceProfile, device: Device) -> None:
+        name = f"{role} ({profile.name})"
+        if profile.link.engine == "modbus-tcp" or profile.link.url.startswith("tcp://"):
+            self.ports[role] = TcpPort(device, name=name, faults=LineFaults())
+        else:
+            link = None if self._links is None else self._links / role
+            self.ports[role] = PtyPort(device, name=name, link=link, faults=LineFaults())
+
+    def _serve_parts(self, role: str, profile: DeviceProfile) -> None:
+        """Each part at a port of its own; those of one RS-485 line together at one."""
+        heated = any(part.heater is not None for part in profile.parts.values())
+        platens = self.platens[role] = Platens(self.bench)
+        lines: dict[str, list[str]] = {}
+        for name, part in profile.parts.items():
+            place = part.link.url if part.link.engine == "modbus-rtu" and part.link.url else name
+            lines.setdefault(place, []).append(name)
+        for names in lines.values():
+            roles = [f"{role}.{name}" for name in names]
+            devices = [
+                self._machine(f"{role}.{name}", profile.parts[name], platens if heated else None) for name in names
+            ]
+            shared = [device for device in devices if isinstance(device, Slave)]
+            self._serve(roles[0], profile.parts[names[0]], SharedLine(shared) if len(names) > 1 else devices[0])
+            for other in roles[1:]:
+                self.ports[other] = self.ports[roles[0]]
+        self._parts[role] = tuple(profile.parts)
+
+    def _device(self, role: str, profile: DeviceProfile) -> Device:
         if profile.analyzer is not None:
             machine = profile.analyzer
             analyzer = MethodScriptDevice(
                 self.bench,
-                clock,
+                self._clock,
                 low_hz=machine.low_hz,
                 high_hz=machine.high_hz,
                 limit_amplitude_mv=machine.limit_amplitude_mv,
@@ -80,15 +114,25 @@ class TwinServer:
             meter = ScpiMeter(self.bench, high_ohm=profile.meter.high_ohm, terminator=profile.meter.terminator)
             self.meters[role] = meter
             return meter
-        self.slaves[role], self.banks[role] = machine_slave(self.bench, profile)
+        return self._machine(role, profile, None)
+
+    def _machine(self, role: str, profile: DeviceProfile, platens: Platens | None) -> Device:
+        face = self.faces[role] = face_of(self.bench, profile, name=role, platens=platens)
+        if profile.link.engine == "ascii-line":
+            self.texts[role] = TextServer(face)
+            return self.texts[role]
+        self.slaves[role], self.banks[role] = machine_slave(self.bench, profile, face)
         return self.slaves[role]
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:  # when one port cannot be opened the others are closed again
-            for role, port in self.ports.items():
+            for port in dict.fromkeys(self.ports.values()):
                 opening.enter_context(port)
-                self.urls[role] = port.url
             self._open = opening.pop_all()
+        self.urls = {role: port.url for role, port in self.ports.items()}
+        for role, parts in self._parts.items():
+            each = {part: self.urls.pop(f"{role}.{part}") for part in parts}
+            self.urls[role] = ",".join(f"{part}={url}" for part, url in each.items())
         return self
 
     def __exit__(
