@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -125,3 +127,11 @@ def rolled(experiment: Experiment) -> Experiment:
     return replace(
         experiment, stages=(plan,), space=DesignSpace((Variable("roll.line_force_n_mm", 5, 80, unit="N/mm"),))
     )
+
+
+def agreed(name: str, text: str) -> None:
+    """Compare a text with its golden file, word for word; ``WRITE_GOLDEN=1`` writes it anew, to be read by eye."""
+    path = Path(__file__).parent / "export" / "golden" / name
+    if os.environ.get("WRITE_GOLDEN"):
+        path.write_bytes(text.encode())
+    assert text.encode() == path.read_bytes()

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pressopt.campaign.experiment import Experiment
+from pressopt.campaign.experiment import Device, Experiment, LaboratoryPlan
 from pressopt.campaign.experiment_file import load_experiment, read_experiment
 from pressopt.campaign.laboratory import Laboratory
 from pressopt.campaign.lifecycle import CampaignPhase
@@ -19,7 +19,20 @@ from pressopt.campaign.physics_prior import SurrogatePrior
 from pressopt.campaign.replay import CampaignState, TrialState, replay
 from pressopt.campaign.runner import Runner, StopRequest, Watcher, recommendation_to_json
 from pressopt.clock import AttendedClock, Clock, FastClock, WallClock
-from pressopt.errors import DeviceFault, ExperimentError, JournalError
+from pressopt.errors import DeviceFault, ExperimentError, InputError, JournalError, LimitError
+from pressopt.export.document import document_bytes, read_document
+from pressopt.export.files import write_file
+from pressopt.export.repetition import (
+    COMPARISON,
+    REPEATED,
+    Comparison,
+    check_geometry,
+    check_unchanged,
+    compare,
+    comparison_document,
+    experiment_text,
+    repeated_document,
+)
 from pressopt.instruments import connect_analyzer, connect_changer, connect_laminator, connect_meter, connect_press
 from pressopt.materials import Catalogue
 from pressopt.optimizer import DesignSpace, Recommender
@@ -321,9 +334,28 @@ class Campaign:
         """Write protocol, operator's sheet, table and pictures into the campaign's folder; return their paths."""
         from pressopt.export import write_all
 
-        return write_all(
+        written = write_all(
             self.experiment, self._journal, self.folder, untouched=self.untouched(), recommender=self.recommender
         )
+        document = repeated_document(self.folder)
+        if document is not None:
+            check_unchanged(document, self.experiment, self.folder)
+            found = comparison_document(document, self.experiment, self.state)
+            written.append(write_file(self.folder / COMPARISON, document_bytes(found)))
+        return written
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """What a repetition measured beside what its protocol file promised; empty for any other campaign.
+
+        Raises:
+            InputError: The copy of the protocol file in the folder was changed.
+        """
+        document = repeated_document(self.folder)
+        if document is None:
+            return ()
+        check_unchanged(document, self.experiment, self.folder)
+        return compare(document, self.experiment, self.state)
 
 
 class SilentWatcher:
@@ -365,6 +397,58 @@ def begin_campaign(
     changes = {name: value for name, value in (("trials", trials), ("seed", seed)) if value is not None}
     folder = campaign_folder(loaded.path, Path(store) if store is not None else None, unfinished_is_taken=new)
     return Campaign(changed(loaded, changes), folder, SqliteJournal.create(journal_of(folder)), clock, changes)
+
+
+def begin_repetition(
+    protocol: Path | str,
+    *,
+    store: Path | str | None = None,
+    cells: int = 1,
+    on: Path | str | None = None,
+    press: str | None = None,
+    clock: Clock | None = None,
+) -> Campaign:
+    """Start pressing the protocol of a protocol file again, in a folder and a journal of its own.
+
+    Args:
+        protocol: A file that `pressopt export --format json` wrote.
+        store: Folder for journal and results; default: ``NAME-repeat`` beside the file.
+        cells: How many cells are pressed with it.
+        on: An experiment file whose laboratory and materials are used; None: the built-in twin.
+        press: Another press (or laminator) profile than that laboratory's.
+        clock: Laboratory time.
+
+    Raises:
+        InputError: The file is no protocol file, or holds no protocol.
+        LimitError: Press, die or limits do not allow it; all reasons at once, before anything is written or moved.
+    """
+    path = Path(protocol)
+    try:
+        document = read_document(path.read_bytes(), source=str(path))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): name a protocol file") from error
+    other = None if on is None else load_experiment(Path(on))
+    if other is not None:
+        check_geometry(document, other)
+    plan = LaboratoryPlan("twin", 1, "automatic") if other is None else other.laboratory
+    if press is not None:
+        device = Device(str(Path(press).resolve()) if press.endswith(".toml") else press)
+        rolled = bool(document["stages"]) and document["stages"][0]["kind"] == "roll"
+        plan = replace(plan, laminator=device) if rolled else replace(plan, press=device)
+    name = path.parent.name if path.name == "protocol.json" else path.stem
+    beside = path.with_name(f"{name or document['name']}-repeat.toml")
+    text = experiment_text(
+        document, cells=cells, laboratory=plan, materials_file=None if other is None else other.materials_file
+    )
+    try:
+        experiment = read_experiment(text, beside)
+    except ExperimentError as refused:
+        # Lines of a text that nobody wrote would lead nowhere.
+        raise LimitError([replace(one, line=None) for one in refused.violations], source=str(path)) from refused
+    folder = campaign_folder(beside, Path(store) if store is not None else None)
+    journal = SqliteJournal.create(journal_of(folder))
+    write_file(folder / REPEATED, document_bytes(document))
+    return Campaign(experiment, folder, journal, clock)
 
 
 def changed(experiment: Experiment, changes: Mapping[str, int]) -> Experiment:

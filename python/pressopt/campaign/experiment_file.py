@@ -28,7 +28,7 @@ from pressopt.campaign.schema import DEFAULT_PROFILES, FILE, Node, Rows, Table, 
 from pressopt.campaign.sense import Draft
 from pressopt.errors import ExperimentError, Violation
 from pressopt.impedance.spectrum import Sweep
-from pressopt.optimizer import DesignSpace, Objective, OutcomeConstraint, Variable
+from pressopt.optimizer import REPEAT, DesignSpace, Objective, OutcomeConstraint, Variable
 from pressopt.pressing import QUANTITIES, Cell, Die, Layer, Limits, Role, SafeState
 from pressopt.toml_lines import LineIndex
 from pressopt.toml_lines import Path as Place
@@ -390,10 +390,18 @@ class _Builder:
         names = [variable.name for variable in self._draft.variables]
         if self._report.violations or len(set(names)) < len(names):
             return None
-        if not names:
+        repeats = self._draft.values.get("strategy", {}).get("name") == REPEAT
+        if not names and not repeats:
             self._report.add(
                 ("stages",),
                 'nothing is searched: give a setting as { low = "1 MPa", high = "100 MPa", scale = "log" }',
+            )
+            return None
+        if names and repeats:
+            self._report.add(
+                ("strategy", "name"),
+                f"'{REPEAT}' presses one protocol again and again, but {', '.join(names)} "
+                f"{'is' if len(names) == 1 else 'are'} searched: give one value each, or another strategy",
             )
             return None
         return DesignSpace(tuple(self._draft.variables), relations)

@@ -17,7 +17,7 @@ from pressopt.units import kind_of_quantity, suffix
 #: Name of the format; the number goes up when an old file would mean something else.
 FORMAT = "pressopt/experiment/1"
 
-BUILT_IN_STRATEGIES = ("physics-gp", "gp", "skopt-gp", "skopt-forest", "sobol", "random")
+BUILT_IN_STRATEGIES = ("physics-gp", "gp", "skopt-gp", "skopt-forest", "sobol", "random", "repeat")
 #: Profiles that a laboratory gets when the file names none.
 DEFAULT_PROFILES: Mapping[str, str] = {
     "press": "generic-plc-press-tcp",

@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "show": "show",
     "plot": "plot",
     "export": "export",
+    "diff": "diff",
     "eis": "eis",
     "confirm": "people",
     "reject": "people",
@@ -127,7 +128,7 @@ def _tell(error: errors.PressoptError, code: int, *, as_json: bool) -> None:
     epilog=EXIT_CODES,
 )
 @click.command_panel("Campaigns", commands=["run", "resume", "check", "init"])
-@click.command_panel("Results", commands=["show", "plot", "export", "eis"])
+@click.command_panel("Results", commands=["show", "plot", "export", "diff", "eis"])
 @click.command_panel(
     "People at the press", commands=["confirm", "reject", "resolve", "clear", "pause", "unpause", "close"]
 )

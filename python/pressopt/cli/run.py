@@ -28,7 +28,19 @@ _STOPPING = b"\nstopping: the trial in flight ends first; Ctrl-C again breaks it
 
 
 @click.command()
-@click.argument("experiment", type=click.Path(path_type=Path))
+@click.argument("experiment", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--protocol",
+    type=click.Path(path_type=Path),
+    help="Press this protocol file again instead of searching, and compare the result with what it promises.",
+)
+@click.option("--cells", type=click.IntRange(min=1), help="With --protocol: so many cells.  [default: 1]")
+@click.option(
+    "--on",
+    type=click.Path(path_type=Path),
+    help="With --protocol: in the laboratory of this experiment file.  [default: the built-in twin]",
+)
+@click.option("--press", help="With --protocol: on this press, a profile by name or file.")
 @click.option(
     "--store",
     type=click.Path(path_type=Path),
@@ -42,7 +54,11 @@ _STOPPING = b"\nstopping: the trial in flight ends first; Ctrl-C again breaks it
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per event on standard output.")
 @click.option("--quiet", is_flag=True, help="Only the answer.")
 def run(
-    experiment: Path,
+    experiment: Path | None,
+    protocol: Path | None,
+    cells: int | None,
+    on: Path | None,
+    press: str | None,
     store: Path | None,
     new: bool,
     trials: int | None,
@@ -61,7 +77,24 @@ def run(
         pressopt run experiments/li-lpscl-symmetric.toml
 
         pressopt run experiments/na-stack-pressure.toml --trials 12 --json > events.jsonl
+
+        pressopt run --protocol protocol.json --cells 3 --on our-bench.toml
     """
+    if protocol is not None:
+        wrong = {"EXPERIMENT": experiment, "--new": new or None, "--trials": trials, "--seed": seed}
+        given = [name for name, value in wrong.items() if value is not None]
+        if given:
+            raise click.UsageError(f"{', '.join(given)} does not go with --protocol: nothing is searched there")
+        from pressopt.assembly import begin_repetition
+
+        again = begin_repetition(protocol, store=store, cells=cells or 1, on=on, press=press)
+        _go(again, as_json=as_json, quiet=quiet)
+        return
+    if experiment is None:
+        raise click.UsageError("name an experiment file, or a protocol file with --protocol")
+    given = [name for name, value in {"--cells": cells, "--on": on, "--press": press}.items() if value is not None]
+    if given:
+        raise click.UsageError(f"{', '.join(given)} goes with --protocol only")
     from pressopt.assembly import begin_campaign
 
     _go(begin_campaign(experiment, store=store, new=new, trials=trials, seed=seed), as_json=as_json, quiet=quiet)
@@ -109,7 +142,8 @@ def _go(campaign: Campaign, *, as_json: bool, quiet: bool) -> None:
             state = campaign.run(watcher, stop=stop)
         # Who breaks off wants an end now; `pressopt export` and `plot` write the files at any time.
         files = campaign.write_results() if state.done and not stop.now else []
-        text, document = final_summary(campaign.experiment, state, campaign.untouched(), files)
+        compared = campaign.comparisons
+        text, document = final_summary(campaign.experiment, state, campaign.untouched(), files, compared)
         if as_json:
             JsonWatcher().write(document)
         else:
@@ -129,7 +163,8 @@ def _go(campaign: Campaign, *, as_json: bool, quiet: bool) -> None:
             f"stopped safely; go on with: pressopt resume {campaign.folder}", highlight=False, soft_wrap=True
         )
         raise Exit(130)
-    if state.phase is CampaignPhase.CLOSED and campaign.target_missed(state):
+    worse = any(one.verdict in {"worse", "not measured"} and one.expected is not None for one in compared)
+    if state.phase is CampaignPhase.CLOSED and (worse or campaign.target_missed(state)):
         raise Exit(TARGET_MISSED)
 
 

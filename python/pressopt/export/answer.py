@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from pressopt.campaign.lifecycle import CampaignPhase, Phase
@@ -122,6 +122,9 @@ class Answer:
         results: One per objective, then one per further expected quantity.
         evidence: The cells behind it.
         open_because: Why this is not the last word; empty when the campaign is closed with an answer.
+        assumed: Inputs of the physics that nobody has measured.
+        sensitivity: Per numeric setting: the ends of its window, each with the result expected there.
+        approved_by: Who released the protocol, where somebody did.
     """
 
     experiment: Experiment
@@ -132,6 +135,8 @@ class Answer:
     evidence: Evidence
     open_because: str
     assumed: tuple[str, ...] = ()
+    sensitivity: Mapping[str, tuple[tuple[float, Interval], ...]] = field(default_factory=dict)
+    approved_by: str | None = None
 
     @property
     def complete(self) -> bool:

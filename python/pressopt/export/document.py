@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pressopt.campaign.events import Loaded
 from pressopt.campaign.experiment import STACK
 from pressopt.campaign.journal import Journal
 from pressopt.errors import InputError, Violation
@@ -207,6 +209,21 @@ def _measurement(answer: Answer, protocol: PressingProtocol, ram_area_cm2: float
         "release_mpa_s": protocol.release_mpa_s,
         "gauge": gauge(answer.experiment.cell.die, protocol.measure_at_mpa, ram_area_cm2),
         "window": _ranges(stage_windows(answer, STACK)),
+        "instrument": _instrument(answer),
+    }
+
+
+def _instrument(answer: Answer) -> Json:
+    plan, sweep = answer.experiment.measurement, answer.experiment.sweep
+    spectrum = plan.kind == "impedance"
+    return {
+        "kind": plan.kind,
+        "high_hz": sweep.high_hz if spectrum else None,
+        "low_hz": sweep.low_hz if spectrum else None,
+        "points_per_decade": sweep.points_per_decade if spectrum else None,
+        "amplitude_mv": sweep.amplitude_mv if spectrum else None,
+        "bias_v": sweep.bias_v if spectrum else None,
+        "readings": None if spectrum else plan.readings,
     }
 
 
@@ -225,6 +242,10 @@ def _settings(answer: Answer) -> Json:
             else list(variable.choices),
             "window": None if window is None else {"low": window[0], "high": window[1]},
             "effect": recommendation.effects.get(variable.name),
+            "sensitivity": [
+                {"value": value, "expected": asdict(expected)}
+                for value, expected in answer.sensitivity.get(variable.name, ())
+            ],
         }
     return found
 
@@ -262,11 +283,15 @@ def _evidence(answer: Answer) -> Json:
 
 def _provenance(answer: Answer, journal: Journal) -> Json:
     first = last = None
+    loaded_by: dict[int, str] = {}
     for entry in journal.entries():
         if entry.seq > answer.state.last_seq:
             break
         first, last = first or entry.at, entry.at
+        if isinstance(entry.event, Loaded):
+            loaded_by[entry.event.trial] = entry.event.by
     opened = answer.state.opened
+    approvals = Counter(by for by in loaded_by.values() if by)
     return {
         "campaign": opened.name if opened is not None else answer.experiment.name,
         "started_at": first,
@@ -278,4 +303,16 @@ def _provenance(answer: Answer, journal: Journal) -> Json:
         "seed": answer.experiment.seed,
         "strategy": answer.experiment.strategy.name,
         "model": dict(answer.recommendation.model) if answer.recommendation is not None else {},
+        "data": [
+            {
+                "trial": trial.number,
+                "verdict": trial.verdict,
+                "failures": list(trial.failures),
+                "press_record_sha256": trial.record,
+                "measurement_sha256": trial.measurements[-1].measurement if trial.measurements else "",
+            }
+            for trial in answer.state.done
+        ],
+        "confirmed_by": dict(sorted(approvals.items())),
+        "approved_by": answer.approved_by,
     }

@@ -88,6 +88,18 @@ class RollingStage(_Part):
     window: dict[str, Range]
 
 
+class InstrumentPart(_Part):
+    """What measures the cell, and how it is set."""
+
+    kind: Literal["impedance", "four-wire"]
+    high_hz: Positive | None
+    low_hz: Positive | None
+    points_per_decade: Annotated[int, Field(ge=1)] | None
+    amplitude_mv: Positive | None = Field(description="rms")
+    bias_v: Finite | None
+    readings: Annotated[int, Field(ge=1)] | None = Field(description="four-wire readings that are averaged")
+
+
 class MeasurePart(_Part):
     """The state in which the cell is measured."""
 
@@ -99,6 +111,23 @@ class MeasurePart(_Part):
     window: dict[str, Range] = Field(
         description="process window, where the pressure of the measurement is searched"
     )
+    instrument: InstrumentPart | None = None
+
+
+class IntervalPart(_Part):
+    """Median and central interval."""
+
+    median: Finite
+    low: Finite
+    high: Finite
+    probability: Share
+
+
+class MissPart(_Part):
+    """What the first measured objective becomes where this setting is missed and the others are kept."""
+
+    value: float | int = Field(description="the setting, at an end of its process window")
+    expected: IntervalPart
 
 
 class SettingPart(_Part):
@@ -109,15 +138,9 @@ class SettingPart(_Part):
     searched: Range | list[str] = Field(description="the range, or the choices, that were searched")
     window: Range | None = Field(description="within it the result stays within window_tolerance; others held")
     effect: Share | None = Field(description="share of the modelled variation that it explains")
-
-
-class IntervalPart(_Part):
-    """Median and central interval."""
-
-    median: Finite
-    low: Finite
-    high: Finite
-    probability: Share
+    sensitivity: list[MissPart] = Field(
+        default_factory=list, description="the result at the ends of the window, by the campaign's model"
+    )
 
 
 class ReferencePart(_Part):
@@ -182,6 +205,16 @@ class EvidencePart(_Part):
     )
 
 
+class CellData(_Part):
+    """One cell whose data stand behind the protocol, with the digests of its raw curves."""
+
+    trial: Annotated[int, Field(ge=1)]
+    verdict: str
+    failures: list[str]
+    press_record_sha256: Sha256 | Literal[""]
+    measurement_sha256: Sha256 | Literal[""] = Field(description="the last raw measurement")
+
+
 class ProvenancePart(_Part):
     """Where the protocol comes from."""
 
@@ -195,6 +228,11 @@ class ProvenancePart(_Part):
     seed: int
     strategy: str
     model: dict[str, float | str]
+    data: list[CellData] = Field(default_factory=list, description="the cells that the model has learnt from")
+    confirmed_by: dict[str, int] = Field(
+        default_factory=dict, description="who approved cells for pressing, and how many"
+    )
+    approved_by: str | None = Field(default=None, description="the person who released this protocol, if any")
 
 
 class ProtocolFile(_Part):

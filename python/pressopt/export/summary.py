@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from pressopt.campaign.experiment import Experiment
+    from pressopt.export.repetition import Comparison
     from pressopt.surrogate import Prediction
+
+
+_VERDICTS = {"agrees": "bold green", "better": "bold green", "worse": "bold yellow", "not measured": "bold yellow"}
 
 
 def final_summary(
@@ -36,6 +41,7 @@ def final_summary(
     state: CampaignState,
     untouched: Prediction | Mapping[str, Interval] | None = None,
     files: Sequence[Path] = (),
+    compared: Sequence[Comparison] = (),
 ) -> tuple[RenderableType, dict[str, Any]]:
     """Return the end of a run for people and for machines.
 
@@ -44,12 +50,16 @@ def final_summary(
         state: The journal, folded.
         untouched: What the physics expects of the untouched cell.
         files: What was written.
+        compared: For a repetition: what was found beside what its protocol file promised.
 
     Returns:
         Something that rich prints (at most 100 columns), and one JSON object.
     """
     answer = gather(experiment, state, untouched=untouched)
-    return _words(answer, files), _object(answer, files)
+    return _words(answer, files, compared), {
+        **_object(answer, files),
+        "repetition": [asdict(one) for one in compared],
+    }
 
 
 def _object(answer: Answer, files: Sequence[Path]) -> dict[str, Any]:
@@ -104,7 +114,7 @@ def _object(answer: Answer, files: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def _words(answer: Answer, files: Sequence[Path]) -> RenderableType:
+def _words(answer: Answer, files: Sequence[Path], compared: Sequence[Comparison]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
@@ -112,7 +122,10 @@ def _words(answer: Answer, files: Sequence[Path]) -> RenderableType:
     if answer.open_because:
         parts.append(Text(answer.status, style="bold yellow"))
     if answer.recommendation is not None:
-        parts += [Text("Recommended protocol", style="bold"), _settings_table(answer)]
+        if answer.experiment.space.variables:
+            parts += [Text("Recommended protocol", style="bold"), _settings_table(answer)]
+        else:
+            parts.append(Text("The same protocol for every cell", style="bold"))
         for result in answer.results:
             parts += _result_lines(result)
         model = answer.recommendation.model
@@ -121,6 +134,7 @@ def _words(answer: Answer, files: Sequence[Path]) -> RenderableType:
         weight = model.get("physics_weight")
         if isinstance(weight, float):
             parts.append(Text(f"Weight of the physics in the model: {100 * weight:.0f} %.", style="dim"))
+    parts += [Text(str(one), style=_VERDICTS[one.verdict]) for one in compared]
     parts.append(Text(_evidence_line(answer)))
     if answer.recommendation is not None:
         parts.append(

@@ -14,6 +14,7 @@ from pressopt.optimizer.observation import (
 from pressopt.optimizer.question import Prior, Question
 from pressopt.optimizer.recommender import Recommender
 from pressopt.optimizer.relation import Relation
+from pressopt.optimizer.repeating import REPEAT
 from pressopt.optimizer.space import DesignSpace, Variable
 from pressopt.optimizer.stopping import (
     Budget,
@@ -26,6 +27,7 @@ from pressopt.optimizer.stopping import (
 from pressopt.optimizer.strategies import Strategy, register_strategy, strategies
 
 __all__ = [
+    "REPEAT",
     "Budget",
     "DesignSpace",
     "Interval",

@@ -10,6 +10,7 @@ from pressopt.optimizer.answer import recommend
 from pressopt.optimizer.goals import Objective, OutcomeConstraint
 from pressopt.optimizer.observation import Observation, Proposal, Recommendation, Settings, Value
 from pressopt.optimizer.question import Prior, Question
+from pressopt.optimizer.repeating import REPEAT, average
 from pressopt.optimizer.space import DesignSpace, key_of
 from pressopt.optimizer.strategies import admissible_sample, strategy
 
@@ -61,6 +62,13 @@ class Recommender:
             strategy(self.strategy)
         except InputError as error:
             wrong += error.violations
+        if bool(self.space.variables) == (self.strategy == REPEAT):
+            message = (
+                f"'{REPEAT}' presses one protocol again and again: vary nothing, or choose another strategy"
+                if self.space.variables
+                else f"nothing is varied: give at least one variable, or choose '{REPEAT}'"
+            )
+            wrong.append(Violation("space", message))
         if not self.objectives:
             wrong.append(Violation("objectives", "nothing is to improve: give at least one objective"))
         if self.prior is None:
@@ -86,6 +94,8 @@ class Recommender:
     @property
     def initial_trials(self) -> int:
         """Settings of the initial design: as asked; else 3 with physics, one per variable and one more without."""
+        if self.strategy == REPEAT:
+            return 0
         if self.initial is not None:
             return self.initial
         return 3 if self.strategy == "physics-gp" else max(4, len(self.space.variables) + 1)
@@ -122,6 +132,8 @@ class Recommender:
         Raises:
             InputError: Nothing was measured yet and no physics speaks, or no settable protocol keeps all rules.
         """
+        if self.strategy == REPEAT:
+            return average(self.question(history))
         return recommend(self.question(history), physics=self.strategy == "physics-gp")
 
     def question(self, history: Sequence[Observation], pending: Sequence[Settings] = (), n: int = 1) -> Question:
@@ -142,7 +154,7 @@ class Recommender:
     def _owed_replicates(self, question: Question) -> list[Proposal]:
         """Settings that have not yet had as many cells as asked; blameless failures do not count as a cell."""
         owed: list[Proposal] = []
-        if self.replicates is None or self.replicates == 1:
+        if self.replicates is None or self.replicates == 1 or self.strategy == REPEAT:
             return owed
         cells: dict[tuple[Value, ...], int] = {}
         settings_of: dict[tuple[Value, ...], Settings] = {}

@@ -147,11 +147,11 @@ class DesignSpace:
     so that no order is invented between categories.
 
     Attributes:
-        variables: What may be varied, in a fixed order.
+        variables: What may be varied, in a fixed order; none where one protocol is only repeated.
         relations: Rules between settings.
 
     Raises:
-        InputError: No variable, a name given twice, or a relation that names no variable or a category.
+        InputError: A name given twice, or a relation that names no variable or a category.
     """
 
     variables: tuple[Variable, ...]
@@ -161,8 +161,6 @@ class DesignSpace:
         object.__setattr__(self, "variables", tuple(self.variables))
         object.__setattr__(self, "relations", tuple(self.relations))
         wrong = []
-        if not self.variables:
-            wrong.append(Violation("space", "nothing is varied: give at least one variable"))
         names = [variable.name for variable in self.variables]
         wrong += [
             Violation(name, "is given twice: keep one")
@@ -196,8 +194,7 @@ class DesignSpace:
     @cached_property
     def dimension(self) -> int:
         """Number of columns of the unit cube."""
-        last: int = self.columns[-1].stop
-        return last
+        return self.columns[-1].stop if self.columns else 0
 
     def to_unit(self, settings: Settings) -> Array:
         """Shape (dimension,): the settings in the unit cube; numbers beyond the limits fall outside of it.
