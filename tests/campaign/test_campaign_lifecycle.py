@@ -119,7 +119,7 @@ def test_a_closed_or_paused_campaign_proposes_nothing() -> None:
 def test_the_printed_table_has_a_row_for_each_phase_that_goes_on() -> None:
     """The table in the README is the one that runs."""
     rows = trial_table()
-    assert ("loaded", "PressingStarted / TrialRejected", "pressing / rejected") in rows
+    assert ("loaded", "Loaded / PressingStarted / TrialRejected", "loaded / pressing / rejected") in rows
     assert rows[-1] == (
         "uncertain, faulted",
         "Resolved (`resolve`: discard, measure, done)",

@@ -11,6 +11,7 @@ import pytest
 
 from pressopt.campaign.replay import CampaignState, replay
 from pressopt.cli import main
+from pressopt.errors import JournalLocked
 from pressopt.store import SqliteJournal
 from pressopt.store.places import journal_of
 from processes import Processes, experiment_file
@@ -42,6 +43,15 @@ def by_hand(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hand")
     changes = {'[laboratory]\nkind = "twin"': '[laboratory]\nloading = "person"\nkind = "twin"'}
     return experiment_file(folder, trials=2, changes=changes)
+
+
+def runs(folder: Path) -> bool:
+    """Whether a process writes the journal."""
+    try:
+        SqliteJournal.open(journal_of(folder)).close()
+    except JournalLocked:
+        return True
+    return False
 
 
 def proposed(folder: Path, trial: int) -> Callable[[], bool]:
@@ -83,19 +93,26 @@ def test_a_waiting_run_hears_what_people_say(
     assert not any(trial.pressings for trial in state.trials.values())
 
 
-def test_confirm_without_a_runner_is_written_at_once(
+def test_a_cell_confirmed_to_another_process_is_asked_for_again(
     pressopt: Processes, by_hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`confirm` where nobody runs the campaign goes into the journal; resume presses that cell."""
+    """`confirm` where nobody runs the campaign is noted; resume asks again before it presses that cell."""
     folder = tmp_path / "campaign"
     assert pressopt("run", by_hand, "--store", folder, kill=("after", 3)).code == -9
     assert say("confirm", "1", "--by", "Ada", "--campaign", folder) == 0
     assert "noted: Loaded" in capsys.readouterr().out
     assert state_of(folder).trial(1).phase.value == "loaded"
-    assert say("confirm", "1", "--campaign", folder) == 2
-    assert "trial 1 is loaded: Loaded is not possible there, PressingStarted or TrialRejected" in (
-        capsys.readouterr().err
-    )
+    waits = pressopt.start("resume", folder)
+    eventually(lambda: runs(folder))
+    assert say("pause", "--campaign", folder) == 0
+    eventually(lambda: state_of(folder).phase.value == "paused")
+    assert state_of(folder).trial(1).pressings == 0, "it waits for a word to itself"
+    assert say("confirm", "1", "--by", "Ada", "--campaign", folder) == 0
+    eventually(lambda: state_of(folder).trial(1).phase.value == "done")
+    ended = waits()
+    assert ended.code == 0, ended.err
+    assert "the program was away since that was confirmed" in ended.out
+    assert state_of(folder).trial(1).pressings == 1
 
 
 @pytest.mark.parametrize(

@@ -115,17 +115,34 @@ def test_a_killed_writer_leaves_no_lock(path: Path) -> None:
         assert [entry.event for entry in journal.entries()] == [e.CampaignPaused("x")]
 
 
-def test_wishes_reach_the_writer_once(path: Path) -> None:
-    """What a person asks while a runner holds the journal is taken in order, and only once."""
+def test_a_wish_stays_until_what_became_of_it_is_written(path: Path) -> None:
+    """Wishes come in order; one leaves with the record that settles it, and a refused one without any."""
     _filled(path)
     with contextlib.closing(SqliteJournal.open(path)) as journal:
         leave_wish(path, e.CampaignPaused("lunch"), actor="operator")
         leave_wish(path, e.Loaded(1, by="operator"), actor="operator")
-        assert [wish.event for wish in journal.take_wishes()] == [
-            e.CampaignPaused("lunch"),
-            e.Loaded(1, "operator"),
-        ]
-        assert journal.take_wishes() == []
+        pause, loaded = journal.wishes()
+        assert (pause.event, loaded.event) == (e.CampaignPaused("lunch"), e.Loaded(1, "operator"))
+        assert journal.wishes() == [pause, loaded], "looking takes nothing"
+        journal.append(pause.event, actor="operator", settles=(pause.number,))
+    with contextlib.closing(SqliteJournal.open(path)) as journal:
+        assert journal.wishes() == [loaded], "the other one is there for the next process"
+        journal.append(actor="runner", settles=(loaded.number,))
+        assert journal.wishes() == []
+
+
+def test_a_wish_whose_record_cannot_be_written_is_kept(path: Path) -> None:
+    """A full disk takes neither the wish nor writes its record."""
+    with contextlib.closing(SqliteJournal.create(path)) as journal:
+        journal.append(OPENED, actor="t")
+        leave_wish(path, e.CampaignPaused("x" * 300_000), actor="operator")
+        (wish,) = journal.wishes()
+        pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
+        journal._db.execute(f"PRAGMA max_page_count={pages}")
+        with pytest.raises(JournalFull):
+            journal.append(wish.event, actor="operator", settles=(wish.number,))
+        assert journal.wishes() == [wish]
+        assert len(list(journal.entries())) == 1
 
 
 def test_a_full_disk_is_said_and_a_copy_kept(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

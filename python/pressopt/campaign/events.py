@@ -144,6 +144,41 @@ class PressingStarted(TrialEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class PersonAsked(TrialEvent):
+    """Intent, where a person presses: ``question`` (a :class:`pressopt.pressing.by_hand.Question`) is put now."""
+
+    number: int
+    question: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PersonAnswered(TrialEvent):
+    """What the person says of question ``number``: see :class:`pressopt.pressing.by_hand.Answer`.
+
+    ``action``: ``done``, or ``abort``: the cell is given up and the press released. ``elapsed_s`` is filled in by
+    the runner that timed it.
+    """
+
+    number: int
+    values: Mapping[str, float] = field(default_factory=dict)
+    again: Mapping[str, float] = field(default_factory=dict)
+    action: str = "done"
+    why: str = ""
+    by: str = ""
+    elapsed_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attached(TrialEvent):
+    """A photograph, file or note that belongs to a trial; its bytes lie in the store under ``data``."""
+
+    name: str = ""
+    data: str = ""
+    note: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PressingFinished(TrialEvent):
     """What the cell got; the curves lie in the store under ``record``."""
 
@@ -221,6 +256,9 @@ EVENTS: dict[str, type[Event]] = {
         Loaded,
         TrialRejected,
         PressingStarted,
+        PersonAsked,
+        PersonAnswered,
+        Attached,
         PressingFinished,
         Faulted,
         Interrupted,

@@ -41,19 +41,22 @@ class Journal(Protocol):
     """Every store keeps these promises.
 
     - ``append`` returns only when events and blobs are on disk, all of them or none.
+    - A wish stays in the inbox until what became of it is on disk: ``append`` takes it out with its events.
     - Entries are never changed, deleted or reordered; ``seq`` has no gaps.
     - One process writes; a second is refused with JournalLocked and the holder's name. Readers see whole entries.
     - ``blob`` returns exactly the bytes that were given, or raises JournalUnreadable.
     """
 
-    def append(self, *events: Event, actor: str, blobs: Sequence[bytes] = ()) -> None: ...
+    def append(self, *events: Event, actor: str, blobs: Sequence[bytes] = (), settles: Sequence[int] = ()) -> None:
+        """Write events and blobs down; in the same stroke the wishes numbered ``settles`` are taken out."""
+        ...
 
     def entries(self, after: int = 0) -> Iterator[Entry]: ...
 
     def blob(self, digest: str) -> bytes: ...
 
-    def take_wishes(self) -> list[Wish]:
-        """Return the wishes not yet taken, oldest first, and mark them taken."""
+    def wishes(self) -> list[Wish]:
+        """Return the wishes of which nothing has become yet, oldest first."""
         ...
 
     def close(self) -> None: ...

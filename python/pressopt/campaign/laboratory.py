@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from pressopt.campaign.by_hand import Follower
 from pressopt.clock import Clock
 from pressopt.impedance.ports import ImpedanceAnalyzer, ResistanceMeter
 from pressopt.pressing import Laminator, LaminatorCapability, Press, PressCapability, SampleChanger
+from pressopt.pressing.by_hand import HandPress
 
 
 @dataclass
@@ -22,6 +24,8 @@ class Laboratory:
         changer: Who puts cells under the press by wire; None: a person does and confirms.
         analyzer: Measures impedance spectra, or None.
         meter: Measures four-wire resistance, or None.
+        by_hand: Where a person works the press: how; ``press`` then only says what it can do.
+        follower: The virtual press that does what that person says, or None.
         on_close: Called last, in order (servers of a twin, ...).
     """
 
@@ -32,6 +36,8 @@ class Laboratory:
     changer: SampleChanger | None = None
     analyzer: ImpedanceAnalyzer | None = None
     meter: ResistanceMeter | None = None
+    by_hand: HandPress | None = None
+    follower: Follower | None = None
     on_close: list[Callable[[], None]] = field(default_factory=list)
 
     @property

@@ -35,8 +35,11 @@ TRIAL: Mapping[tuple[Phase, type[e.TrialEvent]], Phase] = {
     (Phase.NEW, e.Proposed): Phase.PROPOSED,
     (Phase.PROPOSED, e.Loaded): Phase.LOADED,
     (Phase.PROPOSED, e.TrialRejected): Phase.REJECTED,
+    (Phase.LOADED, e.Loaded): Phase.LOADED,
     (Phase.LOADED, e.PressingStarted): Phase.PRESSING,
     (Phase.LOADED, e.TrialRejected): Phase.REJECTED,
+    (Phase.PRESSING, e.PersonAsked): Phase.PRESSING,
+    (Phase.PRESSING, e.PersonAnswered): Phase.PRESSING,
     (Phase.PRESSING, e.PressingFinished): Phase.MEASURING,
     (Phase.PRESSING, e.Faulted): Phase.FAULTED,
     (Phase.PRESSING, e.Interrupted): Phase.UNCERTAIN,
@@ -94,6 +97,8 @@ def next_phase(phase: Phase, event: e.TrialEvent) -> Phase:
                 f"trial {event.trial} cannot be resolved by {event.action!r}: say one of {', '.join(RESOLUTIONS)}"
             )
         return found
+    if isinstance(event, e.Attached) and phase is not Phase.NEW:
+        return phase  # a photograph may come at any time
     found = TRIAL.get((phase, type(event)))
     if found is None:
         possible = sorted(kind.__name__ for at, kind in TRIAL if at is phase)

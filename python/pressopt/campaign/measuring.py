@@ -116,6 +116,9 @@ class Measuring:
     def _held(self, trial: TrialState) -> tuple[float, float]:
         """Return pressure and temperature at which the cell is held now; refuse to measure another state."""
         press = self._lab.press
+        if self._lab.by_hand is not None and trial.held_mpa is not None:
+            held_c = trial.held_c if trial.held_c is not None else self._experiment.measurement.temperature_c
+            return trial.held_mpa, held_c  # as the person read it; nobody else can see the gauge
         if press is None:
             return 0.0, trial.held_c if trial.held_c is not None else self._experiment.measurement.temperature_c
         reading = press.read()

@@ -24,7 +24,10 @@ from pressopt.optimizer.observation import Measurement, Observation
 
 @dataclass(frozen=True, slots=True)
 class TrialState:
-    """One trial as the journal tells it."""
+    """One trial as the journal tells it.
+
+    ``question`` is what a person at a manual press is asked now, ``answers`` what was answered until then.
+    """
 
     number: int
     phase: Phase = Phase.NEW
@@ -47,6 +50,9 @@ class TrialState:
     analysis: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
     pressings: int = 0
+    question: e.PersonAsked | None = None
+    answers: tuple[e.PersonAnswered, ...] = ()
+    attached: tuple[e.Attached, ...] = ()
 
     def observation(self) -> Observation:
         """Return this finished trial as the optimizer sees it."""
@@ -119,6 +125,13 @@ def _apply_trial(trial: TrialState, event: e.TrialEvent) -> TrialState:
             return replace(trial, note=event.reason)
         case e.PressingStarted():
             return replace(trial, press=event.press, pressings=trial.pressings + 1)
+        case e.PersonAsked():
+            return replace(trial, question=event)
+        case e.PersonAnswered():
+            done = (event,) if event.action == "done" else ()
+            return replace(trial, question=None, answers=(*trial.answers, *done))
+        case e.Attached():
+            return replace(trial, attached=(*trial.attached, event))
         case e.PressingFinished():
             return replace(
                 trial,
@@ -187,6 +200,20 @@ def apply(state: CampaignState, entry: Entry) -> CampaignState:
     return CampaignState(phase, opened, trials, presses, reasons, cleared, closed, entry.seq, entry.digest)
 
 
+def check_wish(state: CampaignState, event: e.Event, *, actor: str) -> None:
+    """Refuse what a person asks where it is not possible now, before it is written down.
+
+    Raises:
+        LifecycleError: The tables do not allow it, or it would end a campaign over a cell nobody has looked at.
+    """
+    if isinstance(event, e.CampaignClosed) and state.asking:
+        numbers = ", ".join(str(trial.number) for trial in state.asking)
+        raise LifecycleError(
+            f"trial {numbers} waits for a person: say what was found (`pressopt resolve`), then close the campaign"
+        )
+    apply(state, Entry(state.last_seq + 1, "", actor, event, ""))
+
+
 def replay(entries: Iterable[Entry], state: CampaignState | None = None) -> CampaignState:
     """Rebuild the state from the journal."""
     state = state or CampaignState()
@@ -198,10 +225,11 @@ def replay(entries: Iterable[Entry], state: CampaignState | None = None) -> Camp
 def on_restart(state: CampaignState) -> list[e.Interrupted]:
     """What must be written down when a campaign is taken up again.
 
-    Nobody saw how an interrupted pressing ended, so a person decides; every other phase goes on by itself.
+    Nobody saw how an interrupted pressing ended, so a person decides; every other phase goes on by itself. Where a
+    person presses, the program moves nothing: the question that was open is put again.
     """
     return [
         e.Interrupted(trial.number, "the program ended while the ram may have moved")
         for trial in state.in_flight
-        if trial.phase is Phase.PRESSING
+        if trial.phase is Phase.PRESSING and trial.question is None
     ]

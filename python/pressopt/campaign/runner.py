@@ -6,17 +6,19 @@ that a new process goes on where an old one ended; only what may have moved the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Protocol
 
 from pressopt.campaign import events as e
+from pressopt.campaign.by_hand import AskPerson, ByHand, Said, finished
 from pressopt.campaign.experiment import Experiment
-from pressopt.campaign.journal import Journal, digest_of
+from pressopt.campaign.journal import Journal, Wish, digest_of
 from pressopt.campaign.laboratory import Laboratory
 from pressopt.campaign.lifecycle import CampaignPhase, Phase, PressPhase
 from pressopt.campaign.measuring import Measuring, SeparatorResistance
-from pressopt.campaign.replay import CampaignState, TrialState, on_restart, replay
+from pressopt.campaign.replay import CampaignState, TrialState, check_wish, on_restart, replay
 from pressopt.clock import wall_pause_s
 from pressopt.errors import (
     InstrumentError,
@@ -30,7 +32,8 @@ from pressopt.errors import (
 from pressopt.optimizer import Recommender
 from pressopt.optimizer.observation import Recommendation
 from pressopt.optimizer.stopping import Budget, SmallGain, StoppingRule, TargetMet, first_reason
-from pressopt.pressing import LaminatorReading, PressReading, PressRecord, PressState
+from pressopt.pressing import LaminatorReading, PressCapability, PressReading, PressRecord, PressState
+from pressopt.pressing.allowed import most_kn
 from pressopt.pressing.execution import check_protocol, execute, execute_rolling, finish
 from pressopt.pressing.record import record_to_bytes
 from pressopt.pressing.watch import made_safe
@@ -116,6 +119,7 @@ class Runner:
         software: Versions, written into the first event.
         changes: What was asked on the command line instead of the file's (``trials``, ``seed``).
         confirm: Asks a person at hand whether the cell of a trial is loaded; returns their name, or None: not yet.
+        ask: Asks the person who works a manual press what is open; the inbox is heard beside it.
         separator_ohm: The least resistance that an unshorted cell can have, by its settings.
     """
 
@@ -131,6 +135,7 @@ class Runner:
         software: Mapping[str, str] | None = None,
         changes: Mapping[str, int] | None = None,
         confirm: Callable[[TrialState], str | None] | None = None,
+        ask: AskPerson | None = None,
         separator_ohm: SeparatorResistance | None = None,
     ) -> None:
         self.experiment = experiment
@@ -142,10 +147,13 @@ class Runner:
         self._software = software or {}
         self._changes = changes or {}
         self._confirm = confirm
+        self._ask = ask
+        self._hand = self._person_at_press()
+        self._seen_loaded: set[int] = set()  # cells whose loading this process was told of
         self.state = replay(journal.entries())
         self._measuring = Measuring(experiment, laboratory, separator_ohm)
         self._stopping = stopping_rules(experiment)
-        self._closing: e.CampaignClosed | None = None
+        self._closing: Wish | None = None
 
     # ------------------------------------------------------------------ the loop
 
@@ -184,9 +192,6 @@ class Runner:
             self._hear_wishes()
         if self.state.phase is CampaignPhase.CLOSED:
             return False
-        if self._closing is not None and self.state.asking:
-            self._close(self._closing.reason)
-            return False
         self._refuse_if_asking()
         in_flight = self.state.in_flight
         if in_flight:
@@ -198,7 +203,8 @@ class Runner:
             else:
                 self._advance(in_flight[0])
             return True
-        reason = self._closing.reason if self._closing is not None else ""
+        closing = self._closing.event if self._closing is not None else None
+        reason = closing.reason if isinstance(closing, e.CampaignClosed) else ""
         if not reason:
             if self.stop.requested or self.state.phase is CampaignPhase.PAUSED:
                 return False
@@ -210,9 +216,15 @@ class Runner:
         self._propose()
         return True
 
-    def _record(self, *events: e.Event, actor: str = ACTOR, blobs: tuple[bytes, ...] = ()) -> None:
-        """Write down, then fold: state changes in no other way."""
-        self.journal.append(*events, actor=actor, blobs=blobs)
+    def _record(
+        self,
+        *events: e.Event,
+        actor: str = ACTOR,
+        blobs: tuple[bytes, ...] = (),
+        settles: tuple[int, ...] = (),
+    ) -> None:
+        """Write down, then fold: state changes in no other way. ``settles``: wishes that are done with by that."""
+        self.journal.append(*events, actor=actor, blobs=blobs, settles=settles)
         self.state = replay(self.journal.entries(after=self.state.last_seq), self.state)
         for event in events:
             self.watcher.on_entry(event, self.state)
@@ -316,7 +328,8 @@ class Runner:
         return first_reason(self._stopping, self.recommender, self.state.observations()) or ""
 
     def _close(self, reason: str) -> None:
-        self._record(e.CampaignClosed(reason, recommendation_to_json(self.recommend())))
+        settles = (self._closing.number,) if self._closing is not None else ()
+        self._record(e.CampaignClosed(reason, recommendation_to_json(self.recommend())), settles=settles)
 
     def recommend(self) -> Recommendation | None:
         """Return the answer as far as the data go, or None while nothing valid was measured."""
@@ -328,24 +341,31 @@ class Runner:
     # ------------------------------------------------------------------ people
 
     def _hear_wishes(self) -> None:
-        """Apply what people left in the inbox; what the tables do not allow is shown and dropped."""
-        for wish in self.journal.take_wishes():
+        """Apply what people left in the inbox; what is not possible now is shown and dropped.
+
+        A wish leaves the inbox in the stroke that writes down what became of it, so that no kill loses one.
+        """
+        for wish in self.journal.wishes():
             try:
+                check_wish(self.state, wish.event, actor=wish.actor)
                 if isinstance(wish.event, e.CampaignClosed):
-                    # The trial in flight ends first, and the answer knows of it.
-                    self._closing = wish.event
-                    continue
-                self._record_if_allowed(wish.event, actor=wish.actor)
+                    self._closing = wish  # the trial in flight ends first, and the answer knows of it
+                else:
+                    self._hear(wish.event, actor=wish.actor, settles=(wish.number,))
             except LifecycleError as error:
                 self.watcher.on_wait(f"not done: {error}")
+                self._record(settles=(wish.number,))
 
-    def _record_if_allowed(self, event: e.Event, *, actor: str) -> None:
-        """Try the event on a copy of the state before it is written down."""
-        from pressopt.campaign.journal import Entry
-        from pressopt.campaign.replay import apply
-
-        apply(self.state, Entry(self.state.last_seq + 1, "", actor, event, ""))
-        self._record(event, actor=actor)
+    def _hear(
+        self, event: e.Event, *, actor: str, blobs: tuple[bytes, ...] = (), settles: tuple[int, ...] = ()
+    ) -> None:
+        """Write down what a person said, with what follows from it."""
+        if isinstance(event, e.PersonAnswered):
+            self._answered(self.state.trial(event.trial), event, actor=actor, settles=settles)
+            return
+        if isinstance(event, e.Loaded):
+            self._seen_loaded.add(event.trial)
+        self._record(event, actor=actor, blobs=blobs, settles=settles)
 
     # ------------------------------------------------------------------ one trial
 
@@ -373,8 +393,12 @@ class Runner:
         match trial.phase:
             case Phase.PROPOSED:
                 self._load(trial)
+            case Phase.LOADED if self.laboratory.changer is None and trial.number not in self._seen_loaded:
+                self._load(trial)  # confirmed to a process that is gone: what lies there now?
             case Phase.LOADED:
                 self._press(trial)
+            case Phase.PRESSING if self._hand is not None:
+                self._work(trial, self._hand)
             case Phase.MEASURING:
                 self._measure(trial)
             case _:
@@ -395,20 +419,22 @@ class Runner:
             self._record(e.Loaded(trial.number, by="sample changer"))
             return
         # The question stands before an answer counts.
+        first = "release the press, " if self._hand is not None else ""
+        again = "the program was away since that was confirmed: " if trial.phase is Phase.LOADED else ""
         self.watcher.on_wait(
-            f"put cell {trial.number} under the press, then press Enter here or say "
+            f"{again}{first}put cell {trial.number} under the press, then press Enter here or say "
             f"`pressopt confirm {trial.number}` (or `pressopt reject {trial.number}`)"
         )
         answer = self._confirm(trial) if self._confirm is not None else None
         if answer is not None:
-            self._record(e.Loaded(trial.number, by=answer), actor=answer)
+            self._hear(e.Loaded(trial.number, by=answer), actor=answer)
             return
         wall_pause_s(INBOX_PERIOD_S)
 
     def _finish_machine(self) -> None:
         """Open the press after the last cell: what was measured needs it no longer."""
         press = self.laboratory.press
-        if press is not None:
+        if press is not None and self._hand is None:
             rate_kn_s = self.experiment.cell.die.force_kn(self.experiment.measurement.release_mpa_s)
             finish(press, self.laboratory.clock, ramp_kn_s=min(rate_kn_s, press.capability.limit_ramp_kn_s))
 
@@ -424,7 +450,13 @@ class Runner:
         self._finish_machine()  # a person may have confirmed while another cell was still held
         if lab.changer is not None:
             lab.changer.load(trial.number)  # it lies there already, unless the program ended in between
-        self._record(e.PressingStarted(trial.number, name, asdict(protocol)))
+        started = e.PressingStarted(trial.number, name, asdict(protocol))
+        if self._hand is not None:
+            if self._hand.follower is not None:
+                self._hand.follower.place(trial.number)
+            self._record(started, self._hand.first(trial.number, protocol))
+            return
+        self._record(started)
 
         def on_reading(reading: PressReading | LaminatorReading) -> None:
             self.watcher.on_reading(trial, reading)
@@ -466,6 +498,53 @@ class Runner:
             ),
             blobs=(data,),
         )
+
+    def _person_at_press(self) -> ByHand | None:
+        """Whoever works the press, where no wire does."""
+        lab, experiment = self.laboratory, self.experiment
+        if lab.by_hand is None:
+            return None
+        limit_kn = math.inf
+        if isinstance(lab.capability, PressCapability):
+            limit_kn = most_kn(lab.capability, experiment.cell.die, experiment.limits)
+        return ByHand(lab.by_hand, lab.clock, limit_kn, lab.follower, INBOX_PERIOD_S)
+
+    def _work(self, trial: TrialState, hand: ByHand) -> None:
+        """One moment of a pressing by hand: put the question, hear the answer, or let time pass."""
+        if self.stop.now:
+            note = e.PersonAnswered(
+                trial.number, hand.number(trial), action="abort", why="broken off on request", by="operator"
+            )
+            self._answered(trial, note, actor=ACTOR)
+            return
+        again = hand.again(trial, self.experiment.protocol(trial.settings))
+        if again is not None:
+            self._record(again)
+            return
+        said: Said | None = hand.wait(trial, self._ask)
+        if said is not None:
+            event, blobs = said
+            self._hear(event, actor=event.by or ACTOR, blobs=blobs)
+
+    def _answered(
+        self, trial: TrialState, said: e.PersonAnswered, *, actor: str, settles: tuple[int, ...] = ()
+    ) -> None:
+        """Write down an answer of the person at the press, with what follows from it."""
+        if self._hand is None or trial.question is None:
+            raise LifecycleError(f"trial {trial.number} asks nothing of a person")
+        events, record = self._hand.heard(trial, said, self.experiment.protocol(trial.settings))
+        blobs: tuple[bytes, ...] = ()
+        if record is not None:
+            achieved = self.experiment.achieved_settings(record, trial.settings)
+            done, data = finished(trial, record, achieved)
+            blobs = (data,)
+            faults = [event for event in events if isinstance(event, e.Faulted)]
+            events = [replace(one, record=done.record) if one in faults else one for one in events]
+            if faults:
+                self.watcher.on_wait("release the press by hand now, and switch its heater off")
+            else:
+                events.append(done)
+        self._record(*events, actor=actor, blobs=blobs, settles=settles)
 
     def _fault(self, trial: TrialState, error: InstrumentError) -> None:
         """Make the press safe, keep what was recorded, and write both down."""

@@ -25,8 +25,7 @@ _NOTE = click.option("--note", default="", help="A word on why.")
 
 def _say(campaign: Path | None, event: Event, by: str) -> None:
     """Write the event down, or leave it to the runner that holds the journal."""
-    from pressopt.campaign.journal import Entry
-    from pressopt.campaign.replay import apply, replay
+    from pressopt.campaign.replay import check_wish, replay
     from pressopt.errors import JournalLocked
     from pressopt.store import SqliteJournal, leave_wish
     from pressopt.store.places import find_campaign, journal_of
@@ -34,14 +33,12 @@ def _say(campaign: Path | None, event: Event, by: str) -> None:
     path = journal_of(find_campaign(campaign))
     try:
         with contextlib.closing(SqliteJournal.open(path)) as journal:
-            state = replay(journal.entries())
-            apply(state, Entry(state.last_seq + 1, "", by, event, ""))
+            check_wish(replay(journal.entries()), event, actor=by)
             journal.append(event, actor=by)
         click.echo(f"noted: {type(event).__name__} in {path.parent}")
     except JournalLocked:
         with contextlib.closing(SqliteJournal.read(path)) as journal:
-            state = replay(journal.entries())
-            apply(state, Entry(state.last_seq + 1, "", by, event, ""))
+            check_wish(replay(journal.entries()), event, actor=by)
         leave_wish(path, event, actor=by)
         click.echo(f"left for the running campaign: {type(event).__name__} in {path.parent}")
 

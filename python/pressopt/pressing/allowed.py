@@ -153,6 +153,14 @@ def _up(value: float) -> str:
     return f"{math.ceil(value * 10**digits / _SLACK) / 10**digits:.{digits}f}"
 
 
+def most_kn(capability: PressCapability, die: Die, limits: Limits | None) -> float:
+    """The highest force that machine and experiment allow, kN."""
+    limits = limits or _NO_LIMITS
+    force_kn = limits.force_kn if limits.force_kn is not None else math.inf
+    by_pressure_kn = die.force_kn(limits.pressure_mpa) if limits.pressure_mpa is not None else math.inf
+    return min(capability.limit_kn, force_kn, by_pressure_kn)
+
+
 @dataclass(frozen=True, slots=True)
 class PressureRange:
     """What one press can set on one die: lowest, highest and step, MPa."""
@@ -170,8 +178,7 @@ def pressure_range(capability: PressCapability, die: Die, limits: Limits | None 
     """
     limits = limits or _NO_LIMITS
     step = die.pressure_mpa(capability.resolution_kn)
-    high_kn = min(capability.limit_kn, limits.force_kn if limits.force_kn is not None else math.inf)
-    high = min(die.pressure_mpa(high_kn), limits.pressure_mpa if limits.pressure_mpa is not None else math.inf)
+    high = die.pressure_mpa(most_kn(capability, die, limits))
     low = die.pressure_mpa(capability.min_kn)
     if low > high:
         raise LimitError(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from pressopt.pressing.protocol import SafeState
+
+#: Type K thermocouple of class 1: within 1.5 K (IEC 60584-1:2013), taken as evenly spread.
+SENSOR_SD_C = 1.5 / math.sqrt(3)
 
 
 class PressState(StrEnum):
@@ -61,6 +65,7 @@ class PressCapability:
         force_sd_rel: Standard deviation of the force on the sample relative to the reading (load cell, friction).
         safe_state: Where ``make_safe`` leads.
         heated: Whether the platens can be heated.
+        temperature_sd_c: Standard deviation of a temperature by the class of its sensor, K.
     """
 
     name: str
@@ -73,6 +78,7 @@ class PressCapability:
     force_sd_rel: float
     safe_state: SafeState
     heated: bool
+    temperature_sd_c: float = SENSOR_SD_C
 
 
 class Press(Protocol):
@@ -133,6 +139,8 @@ class LaminatorCapability:
     web_width_mm: float
     force_sd_rel: float
     safe_state: SafeState
+    temperature_sd_c: float = SENSOR_SD_C
+    heated: bool = True
 
 
 class Laminator(Protocol):

@@ -184,8 +184,8 @@ class SqliteJournal:
 
     # ------------------------------------------------------------------ writing
 
-    def append(self, *events: Event, actor: str, blobs: Sequence[bytes] = ()) -> None:
-        """Write events and blobs in one transaction; on disk when this returns.
+    def append(self, *events: Event, actor: str, blobs: Sequence[bytes] = (), settles: Sequence[int] = ()) -> None:
+        """Write events and blobs and take out the wishes ``settles``, in one transaction; on disk when it returns.
 
         Raises:
             JournalFull: Nothing of it was written (disk full, read-only, I/O error). A copy of what was to be
@@ -208,6 +208,7 @@ class SqliteJournal:
                     "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)",
                     (seq, at, actor, kind, version, body, previous),
                 )
+            self._db.executemany("UPDATE wish SET taken = 1 WHERE number = ?", [(number,) for number in settles])
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):  # the transaction may already be gone; the cause is reported
@@ -271,25 +272,15 @@ class SqliteJournal:
 
     # ------------------------------------------------------------------ inbox
 
-    def take_wishes(self) -> list[Wish]:
-        """Return the wishes not yet taken, oldest first, and mark them taken."""
+    def wishes(self) -> list[Wish]:
+        """Return the wishes of which nothing has become yet, oldest first."""
         try:
             rows = self._db.execute(
                 "SELECT number, actor, kind, version, body FROM wish WHERE taken = 0 ORDER BY number"
             ).fetchall()
         except sqlite3.Error as error:
             raise JournalUnreadable(f"{self.path} is damaged: {error}") from error
-        wishes = [
-            Wish(number, actor, from_json(kind, version, body)) for number, actor, kind, version, body in rows
-        ]
-        if wishes:
-            try:
-                self._db.execute("UPDATE wish SET taken = 1 WHERE number <= ?", (wishes[-1].number,))
-            except sqlite3.Error as error:
-                raise JournalFull(
-                    f"{self.path} could not be written ({error}); nothing moves until it can"
-                ) from error
-        return wishes
+        return [Wish(number, actor, from_json(kind, version, body)) for number, actor, kind, version, body in rows]
 
     def close(self) -> None:
         """Close the file and let go of the lock; twice is harmless."""
@@ -299,11 +290,16 @@ class SqliteJournal:
             self._lock = None
 
 
-def leave_wish(path: Path, event: Event, *, actor: str) -> None:
-    """Ask the process that writes the journal at ``path`` to apply ``event`` at its next tick."""
+def leave_wish(path: Path, event: Event, *, actor: str, blobs: Sequence[bytes] = ()) -> None:
+    """Ask the process that writes the journal at ``path`` to apply ``event`` at its next tick.
+
+    ``blobs`` are raw data that the event names by their digest (a photograph, say).
+    """
     _check_file(path)
     try:
         with contextlib.closing(SqliteJournal._checked(path, "rw")) as db:
+            for data in blobs:
+                db.execute("INSERT OR IGNORE INTO blob VALUES (?, ?)", (digest_of(data), data))
             db.execute(
                 "INSERT INTO wish (at, actor, kind, version, body) VALUES (?, ?, ?, ?, ?)",
                 (utc_now().isoformat(), actor, type(event).__name__, event.version, to_json(event)),
