@@ -17,6 +17,7 @@ PressoptError
 │   └── StageFailedError    a stage left its tolerances; carries what the cell got until then
 ├── JournalError            JournalUnreadable, JournalNewer, JournalLocked, JournalFull, JournalMissing
 ├── LifecycleError          an event that the lifecycle table does not allow
+├── StudyError              a study's folder or its workers cannot be used; finished blocks are kept
 └── NeedsPersonError        nothing may move before a person has looked
 """
 
@@ -202,6 +203,13 @@ class JournalFull(JournalError):  # noqa: N818
 
 class LifecycleError(PressoptError):
     """An event that the lifecycle table does not allow in this state."""
+
+
+class StudyError(PressoptError):
+    """A study cannot go on: its folder cannot be written or is another study's, or its workers are lost.
+
+    Blocks that were finished are kept; the same command goes on where it stopped.
+    """
 
 
 class NeedsPersonError(PressoptError):

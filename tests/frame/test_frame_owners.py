@@ -23,9 +23,11 @@ OWNERS: Mapping[str, frozenset[str]] = {
     for name, owners in {
         "pressopt._core": "impedance optimizer surrogate",
         "annotated_types": "profiles",
+        "distributed": "study",
         "click": "cli",
-        "matplotlib": "export impedance",
+        "matplotlib": "export impedance study",
         "pint": "units",
+        "pyarrow": "study",
         "pydantic": "export profiles",
         "rich": "cli export",
         "rich_click": "cli",
@@ -39,7 +41,9 @@ OWNERS: Mapping[str, frozenset[str]] = {
     }.items()
 }
 #: Imported where they are used, inside functions: each costs tenths of a second.
-LATE = ("matplotlib", "pint", "scipy", "segno", "serial", "skopt", "sklearn")
+LATE = ("distributed", "matplotlib", "pint", "pyarrow", "scipy", "segno", "serial", "skopt", "sklearn")
+#: Extras that the package itself imports, where a user asks for what they are for.
+OPTIONAL = ("cluster", "parquet")
 #: What the package index calls them, where that is another name.
 INDEX_NAMES = {
     "annotated_types": "annotated-types",
@@ -92,7 +96,9 @@ def test_every_foreign_library_has_an_owner() -> None:
 
 def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     """Dependencies in pyproject.toml are what the package imports: none is missing, none is left over."""
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = [line for name in OPTIONAL for line in project["optional-dependencies"][name]]
+    declared = [*project["dependencies"], *(line for line in extras if not line.startswith("pressopt["))]
     imported = {INDEX_NAMES.get(name, name) for name in _foreign(_users())}
     assert {re.split(r"[<>=!~ ]", line)[0] for line in declared} == imported
 

@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "unpause": "people",
     "close": "people",
     "verify": "people",
+    "screen": "study.screen",
     "materials": "materials",
     "schema": "schema",
     "twin": "twin",
@@ -67,6 +68,7 @@ def exit_code(error: errors.PressoptError) -> int:
         (errors.InstrumentError, 5),
         (errors.InputError, 2),
         (errors.LifecycleError, 2),
+        (errors.StudyError, 6),
     )
     return next((code for kind, code in table if isinstance(error, kind)), 1)
 
@@ -132,6 +134,7 @@ def _tell(error: errors.PressoptError, code: int, *, as_json: bool) -> None:
 @click.command_panel(
     "People at the press", commands=["confirm", "reject", "resolve", "clear", "pause", "unpause", "close"]
 )
+@click.command_panel("Studies", commands=["screen"])
 @click.command_panel("Reference", commands=["materials", "schema", "twin", "verify"])
 @click.version_option(package_name="pressopt", message="pressopt %(version)s")
 def cli() -> None:

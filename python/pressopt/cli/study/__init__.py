@@ -1,0 +1,1 @@
+"""Commands of studies: predict, map, screen, calibrate, simulate, reanalyse."""

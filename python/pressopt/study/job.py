@@ -1,0 +1,88 @@
+"""What a study is made of: a job of numbered blocks, each a pure function to bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class Block(Protocol):
+    """A piece of work that can be sent away: picklable, without state, the same bytes wherever it is computed."""
+
+    def __call__(self) -> bytes:
+        """Compute the block: the content of one file."""
+        ...
+
+
+class Job(Protocol):
+    """Work cut into blocks."""
+
+    @property
+    def kind(self) -> str:
+        """One word: ``screen``, ``simulate``, ..."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """What is counted, in the plural: ``protocols``."""
+        ...
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Everything that the results depend on, as plain JSON."""
+        ...
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """How many units each block holds; as many numbers as blocks."""
+        ...
+
+    def block(self, index: int) -> Block:
+        """The block with this number, from 0."""
+        ...
+
+
+def digest_of_job(job: Job) -> str:
+    """SHA-256 of what a job's results depend on: two jobs with the same digest have the same blocks."""
+    told = {"kind": job.kind, "identity": job.identity, "sizes": list(job.sizes)}
+    text = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a study has come.
+
+    Attributes:
+        unit: What is counted.
+        done, total: Units, those of earlier runs included.
+        fresh: Units that this run has computed.
+        blocks_done, blocks: The same in blocks.
+        elapsed_s: Wall time of this run, s, from the first block that it began.
+    """
+
+    unit: str
+    done: int
+    total: int
+    fresh: int
+    blocks_done: int
+    blocks: int
+    elapsed_s: float
+
+    @property
+    def rate(self) -> float:
+        """Units per second of this run; 0 before anything is finished."""
+        return self.fresh / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Expected time to the end, s; ``None`` before anything is known."""
+        return (self.total - self.done) / self.rate if self.rate > 0 else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether every block is there."""
+        return self.blocks_done == self.blocks

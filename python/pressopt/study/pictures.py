@@ -1,0 +1,47 @@
+"""Pictures of studies as files: PNG to look at, SVG to print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pressopt.errors import InputError, StudyError, Violation
+from pressopt.export.pictures.style import picture_bytes, plain_ticks, quantity_axis, time_ticks
+from pressopt.export.wording import quantity_unit
+from pressopt.pressing import QUANTITIES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def write_picture(figure: Figure, path: Path) -> list[Path]:
+    """Write a figure; ``path`` ends in .png or .svg, or in neither: then as both."""
+    kinds = [path.suffix] if path.suffix else [".png", ".svg"]
+    if any(kind not in {".png", ".svg"} for kind in kinds):
+        raise InputError((Violation("--out", f"{path.name} is no picture: end it in .png or .svg"),))
+    files = []
+    for kind in kinds:
+        file = path.with_suffix(kind)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(picture_bytes(figure, "png" if kind == ".png" else "svg"))
+        except OSError as error:
+            raise StudyError(f"{file} cannot be written: {error.strerror or error}") from error
+        files.append(file)
+    return files
+
+
+def dress_axis(axes: Axes, which: Literal["x", "y"], quantity: str) -> None:
+    """Title, scale and ticks of an axis that carries a quantity; after the data are drawn."""
+    timed = quantity_unit(quantity) == "s"
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    title = quantity_axis(quantity)
+    axis.set_label_text(title.removesuffix(" / s") if timed else title)
+    if quantity in QUANTITIES and QUANTITIES[quantity].log:
+        (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+        low, high = axis.get_view_interval()
+        if timed:
+            time_ticks(axes, which, low, high)
+        else:
+            plain_ticks(axes, which)
