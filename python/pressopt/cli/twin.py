@@ -17,7 +17,10 @@ _ROLES = {
     "laminator": "laminator",
     "impedance-analyzer": "analyzer",
     "resistance-meter": "meter",
+    "temperature-controller": "heater",
+    "force-indicator": "indicator",
 }
+_SEVERAL = ("heater", "indicator")  # roles of which a laboratory may have more than one
 
 
 @click.group()
@@ -59,6 +62,8 @@ def serve(
     for name in names or planned:
         profile = load_profile(name)
         role = _ROLES[profile.kind]
+        if role in profiles and role in _SEVERAL:
+            role = f"{role}-{profile.name}"
         if role in profiles:
             raise InputError(f"'{profiles[role].name}' and '{profile.name}' are both a {role}: serve one of them")
         profiles[role] = profile

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pressopt.instruments.changer import ProfileSampleChanger, connect_changer
+from pressopt.instruments.indicator import IndicatorReading, LoadIndicator, connect_indicator
 from pressopt.instruments.laminator import ProfileLaminator, connect_laminator
 from pressopt.instruments.meter import ScpiResistanceMeter, connect_meter
 from pressopt.instruments.methodscript import MethodScriptAnalyzer, connect_analyzer
 from pressopt.instruments.press import ProfilePress, connect_press
 
 __all__ = [
+    "IndicatorReading",
+    "LoadIndicator",
     "MethodScriptAnalyzer",
     "ProfileLaminator",
     "ProfilePress",
@@ -16,6 +19,7 @@ __all__ = [
     "ScpiResistanceMeter",
     "connect_analyzer",
     "connect_changer",
+    "connect_indicator",
     "connect_laminator",
     "connect_meter",
     "connect_press",

@@ -73,7 +73,7 @@ class Slave:
 
     def __init__(self, bank: RegisterBank, *, unit: int, rtu: bool) -> None:
         self._bank = bank
-        self._unit = unit
+        self.unit = unit
         self._rtu = rtu
         self._lock = threading.Lock()
         self._refusals: list[ExceptionCode] = []
@@ -93,7 +93,7 @@ class Slave:
 
     def addressed(self, unit: int) -> bool:
         """Whether a request for ``unit`` is for this slave; 0 is everyone, and 255 the device itself on TCP."""
-        return unit in ((self._unit, 0) if self._rtu else (self._unit, 0, 255))
+        return unit in ((self.unit, 0) if self._rtu else (self.unit, 0, 255))
 
     def answer(self, request: bytes) -> bytes:
         """Answer one protocol data unit (function code and data) with another; ``b""`` is silence."""

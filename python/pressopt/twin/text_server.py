@@ -61,7 +61,8 @@ class TextServer:
             return self.text_faults.says[line]
         identity = self.face.profile.identity
         if identity.ask and line == identity.ask:
-            return identity.example
+            model = self.faults.model
+            return identity.example if model is None else f"ANOTHER {model}"
         with self._lock:
             looked = self.face.look()
             told = self._signal(line, looked)
