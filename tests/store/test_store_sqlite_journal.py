@@ -22,7 +22,7 @@ from pressopt.errors import (
     JournalUnreadable,
 )
 from pressopt.store import SqliteJournal, leave_wish
-from pressopt.store.sqlite_journal import _refuse_network_file_system
+from pressopt.store.sqlite_journal import refuse_network_file_system
 
 OPENED = e.CampaignOpened("c", "c.toml", "text", "0" * 64, 1, {})
 
@@ -209,4 +209,4 @@ def test_network_drives_are_refused(tmp_path: Path) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(f"disk / ext4 rw 0 0\nserver:/x {tmp_path} nfs4 rw 0 0\n")
     with pytest.raises(JournalError, match=r"network drive \(nfs4"):
-        _refuse_network_file_system(tmp_path / "c" / "journal.sqlite", mounts)
+        refuse_network_file_system(tmp_path / "c" / "journal.sqlite", mounts)

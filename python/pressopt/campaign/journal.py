@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -62,8 +64,16 @@ class Journal(Protocol):
     def close(self) -> None: ...
 
 
+#: What the digest of the first entry is made from.
+START = "0" * 64
+
+
 def digest_of(data: bytes) -> str:
     """Return the name under which a blob is stored: its SHA-256 in hex."""
-    import hashlib
-
     return hashlib.sha256(data).hexdigest()
+
+
+def chained(previous: str, seq: int, at: str, actor: str, kind: str, version: int, body: str) -> str:
+    """Return the digest of an entry, made from its content and the digest of the one before it."""
+    text = json.dumps([previous, seq, at, actor, kind, version, body], ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import sqlite3
@@ -13,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pressopt.campaign.events import Event, from_json, to_json
-from pressopt.campaign.journal import Entry, Wish, digest_of
+from pressopt.campaign.journal import START, Entry, Wish, chained, digest_of
 from pressopt.clock import utc_now
 from pressopt.errors import (
     JournalError,
@@ -28,7 +27,6 @@ from pressopt.errors import (
 LAYOUT = 1
 #: "PRES": marks the file as a pressopt journal in SQLite's own header.
 APPLICATION_ID = 0x50524553
-_START = "0" * 64
 
 _TABLES = """
 CREATE TABLE event (
@@ -63,12 +61,7 @@ CREATE TRIGGER blob_kept BEFORE DELETE ON blob BEGIN SELECT raise(ABORT, 'raw da
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs"})
 
 
-def _chain(previous: str, seq: int, at: str, actor: str, kind: str, version: int, body: str) -> str:
-    text = json.dumps([previous, seq, at, actor, kind, version, body], ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _refuse_network_file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
+def refuse_network_file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
     """SQLite's write-ahead log needs shared memory, which network drives do not give."""
     if not mounts.exists():
         return
@@ -116,10 +109,10 @@ class SqliteJournal:
                     f"{path} exists already: continue it with `pressopt resume`, or choose another --store"
                 )
             return begun
-        _refuse_network_file_system(path)
+        refuse_network_file_system(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = _take_lock(path)
+            lock = take_lock(path)
         except OSError as error:
             raise JournalFull(
                 f"{path.parent} cannot be written: {error.strerror}; choose another --store"
@@ -135,7 +128,7 @@ class SqliteJournal:
     def open(cls, path: Path) -> SqliteJournal:
         """Open an existing journal as its one writer; raise JournalLocked while another process writes it."""
         _check_file(path)
-        lock = _take_lock(path)
+        lock = take_lock(path)
         try:
             return cls(path, cls._checked(path, "rw"), lock)
         except BaseException:
@@ -199,11 +192,11 @@ class SqliteJournal:
             for data in blobs:
                 self._db.execute("INSERT OR IGNORE INTO blob VALUES (?, ?)", (digest_of(data), data))
             last = self._db.execute("SELECT seq, digest FROM event ORDER BY seq DESC LIMIT 1").fetchone()
-            seq, previous = last or (0, _START)
+            seq, previous = last or (0, START)
             for kind, version, body in rows:
                 seq += 1
                 at = utc_now().isoformat(timespec="milliseconds")
-                previous = _chain(previous, seq, at, actor, kind, version, body)
+                previous = chained(previous, seq, at, actor, kind, version, body)
                 self._db.execute(
                     "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)",
                     (seq, at, actor, kind, version, body, previous),
@@ -255,12 +248,12 @@ class SqliteJournal:
             found = self._db.execute("PRAGMA integrity_check").fetchone()[0]
             if found != "ok":
                 raise JournalUnreadable(f"{self.path} is damaged: {found}")
-            previous, count = _START, 0
+            previous, count = START, 0
             for seq, at, actor, kind, version, body, digest in self._db.execute(
                 "SELECT seq, at, actor, kind, version, body, digest FROM event ORDER BY seq"
             ):
                 count += 1
-                previous = _chain(previous, seq, at, actor, kind, version, body)
+                previous = chained(previous, seq, at, actor, kind, version, body)
                 if seq != count or digest != previous:
                     raise JournalUnreadable(f"{self.path}: entry {count} was changed after it was written")
             for digest, data in self._db.execute("SELECT digest, data FROM blob"):
@@ -330,10 +323,10 @@ def _check_file(path: Path) -> None:
         raise JournalMissing(f"there is no journal at {path}: start one with `pressopt run EXPERIMENT.toml`")
     if not path.is_file():
         raise JournalUnreadable(f"{path} is not a file")
-    _refuse_network_file_system(path)
+    refuse_network_file_system(path)
 
 
-def _take_lock(path: Path) -> int:
+def take_lock(path: Path) -> int:
     """Take the advisory lock beside the journal; the file names its holder."""
     handle = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
