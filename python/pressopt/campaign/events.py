@@ -293,14 +293,14 @@ def to_json(event: Event) -> str:
     return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def from_json(kind: str, version: int, body: str) -> Event:
-    """Rebuild an event.
+def from_json(kind: str, version: int, body: str, known: Mapping[str, type[Event]] = EVENTS) -> Event:
+    """Rebuild an event of one of the ``known`` kinds.
 
     Raises:
         JournalNewer: The kind or its version is unknown: a newer pressopt wrote it.
         JournalUnreadable: The body is not what this kind holds.
     """
-    cls = EVENTS.get(kind)
+    cls = known.get(kind)
     if cls is None or version > cls.version:
         raise JournalNewer(
             f"the journal holds '{kind}' version {version}, this pressopt knows "

@@ -152,25 +152,9 @@ class Measuring:
     # ------------------------------------------------------------------ judging
 
     def _judge(self, data: bytes, trial: TrialState) -> e.Measured:
-        cell = self._experiment.cell
-        spectrum = spectrum_from_bytes(data)
         least_ohm = self._separator_ohm(trial.settings) if self._separator_ohm is not None else None
-        verdict = judge(spectrum, area_cm2=cell.area_cm2, bulk_ohm=least_ohm)
-        analysis = analyse(spectrum, area_cm2=cell.area_cm2, interfaces=max(1, cell.interfaces), verdict=verdict)
-        other = self._other_state(trial, spectrum)
-        if other:
-            return e.Measured(
-                trial.number,
-                {},
-                "another state",
-                ("another_state",),
-                ("another_state",),
-                (other, *analysis.verdict.reasons),
-                _brief(analysis),
-            )
-        return _measured(
-            trial, analysis.outcomes, analysis.verdict.value, analysis.verdict.reasons, _brief(analysis)
-        )
+        spectrum = spectrum_from_bytes(data)
+        return judged(self._experiment, trial, spectrum, least_ohm, self._other_state(trial, spectrum))
 
     def _other_state(self, trial: TrialState, spectrum: ImpedanceSpectrum) -> str:
         """Say how the cell was measured in another state than the protocol's; empty when it was not.
@@ -197,6 +181,38 @@ class Measuring:
         factor = 1000.0 * area_cm2  # Ω -> mΩ cm²
         outcomes = {"contact_resistance_mohm_cm2": (reading.resistance_ohm * factor, reading.sd_ohm * factor)}
         return _measured(trial, outcomes, "valid", (), {"readings": reading.readings})
+
+
+def judged(
+    experiment: Experiment,
+    trial: TrialState,
+    spectrum: ImpedanceSpectrum,
+    least_ohm: float | None,
+    other_state: str = "",
+) -> e.Measured:
+    """Return what a spectrum says of the cell of a trial.
+
+    Args:
+        experiment: With the cell, whose area and interfaces count.
+        trial: In ``measuring``.
+        spectrum: As measured.
+        least_ohm: The least resistance, Ω, that an unshorted cell can have; ``None``: not known.
+        other_state: How the cell was measured in another state than the protocol's; empty when it was not.
+    """
+    cell = experiment.cell
+    verdict = judge(spectrum, area_cm2=cell.area_cm2, bulk_ohm=least_ohm)
+    analysis = analyse(spectrum, area_cm2=cell.area_cm2, interfaces=max(1, cell.interfaces), verdict=verdict)
+    if other_state:
+        return e.Measured(
+            trial.number,
+            {},
+            "another state",
+            ("another_state",),
+            ("another_state",),
+            (other_state, *analysis.verdict.reasons),
+            _brief(analysis),
+        )
+    return _measured(trial, analysis.outcomes, analysis.verdict.value, analysis.verdict.reasons, _brief(analysis))
 
 
 def _measured(
@@ -227,4 +243,4 @@ def _brief(analysis: Analysis) -> dict[str, Any]:
     return dict(analysis.brief)
 
 
-__all__ = ["ATTEMPTS", "Measuring", "SeparatorResistance", "Taken"]
+__all__ = ["ATTEMPTS", "Measuring", "SeparatorResistance", "Taken", "judged"]

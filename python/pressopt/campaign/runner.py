@@ -30,7 +30,7 @@ from pressopt.errors import (
     StageFailedError,
 )
 from pressopt.optimizer import Recommender
-from pressopt.optimizer.observation import Recommendation
+from pressopt.optimizer.observation import Proposal, Recommendation
 from pressopt.optimizer.stopping import Budget, SmallGain, StoppingRule, TargetMet, first_reason
 from pressopt.pressing import LaminatorReading, PressCapability, PressReading, PressRecord, PressState
 from pressopt.pressing.allowed import most_kn
@@ -378,16 +378,7 @@ class Runner:
         except (PressoptError, ArithmeticError, ValueError) as error:
             self._record(e.CampaignPaused(f"no proposal could be made: {error}"))
             raise
-        self._record(
-            e.Proposed(
-                trial=number,
-                settings=proposal.settings,
-                reason=proposal.reason,
-                strategy=self.experiment.strategy.name,
-                predicted={name: (i.median, i.low, i.high) for name, i in proposal.predicted.items()},
-                feasibility=proposal.feasibility,
-            )
-        )
+        self._record(proposed(number, proposal, self.experiment.strategy.name))
 
     def _advance(self, trial: TrialState) -> None:
         match trial.phase:
@@ -587,6 +578,18 @@ class Runner:
         if taken.measured is not None:
             self._record(taken.measured)
             self._finish_machine()  # nothing stays loaded while the next trial is thought of
+
+
+def proposed(number: int, proposal: Proposal, strategy: str) -> e.Proposed:
+    """Return a proposal as the event that begins trial ``number``."""
+    return e.Proposed(
+        trial=number,
+        settings=proposal.settings,
+        reason=proposal.reason,
+        strategy=strategy,
+        predicted={name: (i.median, i.low, i.high) for name, i in proposal.predicted.items()},
+        feasibility=proposal.feasibility,
+    )
 
 
 def stopping_rules(experiment: Experiment) -> tuple[StoppingRule, ...]:

@@ -37,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "materials": "materials",
     "schema": "schema",
     "twin": "twin",
+    "serve": "serve",
 }
 
 EXIT_CODES = (
@@ -135,6 +136,7 @@ def _tell(error: errors.PressoptError, code: int, *, as_json: bool) -> None:
     "People at the press", commands=["confirm", "reject", "resolve", "clear", "pause", "unpause", "close"]
 )
 @click.command_panel("Studies", commands=["screen"])
+@click.command_panel("Service", commands=["serve"])
 @click.command_panel("Reference", commands=["materials", "schema", "twin", "verify"])
 @click.version_option(package_name="pressopt", message="pressopt %(version)s")
 def cli() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,7 +59,7 @@ class Database(Protocol):
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]: ...
 
-    def snapshot(self, queries: Sequence[str]) -> Iterator[Iterator[tuple[Any, ...]]]:
+    def snapshot(self, queries: Sequence[str]) -> AbstractContextManager[list[Iterator[tuple[Any, ...]]]]:
         """Answer several queries from one moment, whatever is written meanwhile."""
         ...
 
@@ -131,9 +132,10 @@ class SqlLedger:
         return [Row(*found) for found in self._database.read(sql, (stream, after))]
 
     def news(self, after: int, limit: int, stream: str | None = None) -> list[tuple[int, Row]]:
-        where, values = "number > ?", [after]
+        where = "number > ?"
+        values: tuple[int | str, ...] = (after,)
         if stream is not None:
-            where, values = "number > ? AND stream = ?", [after, stream]
+            where, values = "number > ? AND stream = ?", (after, stream)
         sql = f"SELECT number, {_ROW} FROM entry WHERE {where} ORDER BY number LIMIT ?"
         return [(found[0], Row(*found[1:])) for found in self._database.read(sql, (*values, limit))]
 
@@ -145,11 +147,13 @@ class SqlLedger:
         return data
 
     def blobs_of(self, stream: str) -> Iterator[bytes]:
-        for (digest,) in self._database.read("SELECT digest FROM held WHERE stream = ? ORDER BY digest", (stream,)):
+        for (digest,) in self._database.read(
+            "SELECT digest FROM held WHERE stream = ? ORDER BY digest", (stream,)
+        ):
             yield self.blob(digest)
 
     def summaries(self) -> dict[str, str]:
-        return dict(self._database.read("SELECT stream, body FROM summary"))  # type: ignore[arg-type]
+        return {stream: body for stream, body in self._database.read("SELECT stream, body FROM summary")}
 
     def receipt(self, key: str) -> Receipt | None:
         found = self._database.read("SELECT key, request, status, body, at FROM receipt WHERE key = ?", (key,))
@@ -174,19 +178,19 @@ class SqlLedger:
             f"SELECT number, {_ROW} FROM entry ORDER BY number",
             "SELECT digest, data FROM blob",
         )
-        entries, blobs = self._database.snapshot(queries)
-        for number, stream, seq, at, actor, kind, version, body, digest in entries:
-            expected += 1
-            count, previous = heads.get(stream, (0, START))
-            fits = chained(previous, seq, at, actor, kind, version, body) == digest
-            if not fits or seq != count + 1 or number != expected:
-                raise JournalUnreadable(
-                    f"{self.where}: entry {seq} of '{stream}' was changed, added or removed after it was written"
-                )
-            heads[stream] = (seq, digest)
-        for digest, data in blobs:
-            if digest_of(bytes(data)) != digest:
-                raise JournalUnreadable(f"{self.where}: the raw data {digest[:12]}… were changed")
+        with self._database.snapshot(queries) as (entries, blobs):
+            for number, stream, seq, at, actor, kind, version, body, digest in entries:
+                expected += 1
+                count, previous = heads.get(stream, (0, START))
+                fits = chained(previous, seq, at, actor, kind, version, body) == digest
+                if not fits or seq != count + 1 or number != expected:
+                    raise JournalUnreadable(
+                        f"{self.where}: entry {seq} of '{stream}' was changed, added or removed afterwards"
+                    )
+                heads[stream] = (seq, digest)
+            for digest, data in blobs:
+                if digest_of(bytes(data)) != digest:
+                    raise JournalUnreadable(f"{self.where}: the raw data {digest[:12]}… were changed")
         return {stream: count for stream, (count, _) in heads.items()}
 
     def backup(self, to: Path) -> int:
@@ -245,12 +249,13 @@ class SqlLedger:
 
 
 def copy(source: Database, target: Database) -> None:
-    """Copy all tables as they are at one moment, in one transaction."""
+    """Copy all tables as they are at one moment."""
     queries = [f"SELECT {', '.join(columns)} FROM {table}" for table, columns in TABLES.items()]
     queries[0] += " ORDER BY number"
-    for table, rows in zip(TABLES, source.snapshot(queries), strict=True):
-        for chunk in _chunks(rows):
-            target.transact([(_INSERT[table], chunk)])
+    with source.snapshot(queries) as tables:
+        for table, rows in zip(TABLES, tables, strict=True):
+            for chunk in _chunks(rows):
+                target.transact([(_INSERT[table], chunk)])
 
 
 def _chunks(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:

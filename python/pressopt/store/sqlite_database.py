@@ -157,12 +157,12 @@ class SqliteDatabase:
         except sqlite3.Error as error:
             raise JournalUnreadable(f"{self.path} is damaged: {error}") from error
 
-    def snapshot(self, queries: Sequence[str]) -> Iterator[Iterator[tuple[Any, ...]]]:
+    @contextlib.contextmanager
+    def snapshot(self, queries: Sequence[str]) -> Iterator[list[Iterator[tuple[Any, ...]]]]:
         with contextlib.closing(self._connect("ro")) as db:
             try:
                 db.execute("BEGIN")
-                for sql in queries:
-                    yield iter(db.execute(sql))
+                yield [iter(db.execute(sql)) for sql in queries]
             except sqlite3.Error as error:
                 raise JournalUnreadable(f"{self.path} is damaged: {error}") from error
 

@@ -8,11 +8,12 @@ import json
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pressopt.campaign.events import Event, from_json, to_json
 from pressopt.campaign.journal import START, Entry, Wish, chained, digest_of
+from pressopt.campaign.ledger import Row
 from pressopt.clock import utc_now
 from pressopt.errors import (
     JournalError,
@@ -262,6 +263,46 @@ class SqliteJournal:
         except sqlite3.Error as error:
             raise JournalUnreadable(f"{self.path} is damaged: {error}") from error
         return count
+
+    # ------------------------------------------------------------------ the whole journal, elsewhere
+
+    def rows(self) -> list[Row]:
+        """All entries as they were written, their events still text."""
+        try:
+            found = self._db.execute(
+                "SELECT seq, at, actor, kind, version, body, digest FROM event ORDER BY seq"
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise JournalUnreadable(f"{self.path} is damaged: {error}") from error
+        return [Row("", *row) for row in found]
+
+    def blobs(self) -> Iterator[bytes]:
+        """All raw data."""
+        try:
+            for (data,) in self._db.execute("SELECT data FROM blob ORDER BY digest"):
+                yield data
+        except sqlite3.Error as error:
+            raise JournalUnreadable(f"{self.path} is damaged: {error}") from error
+
+    def take_in(self, rows: Iterable[Row], blobs: Iterable[bytes]) -> None:
+        """Fill this empty journal with entries and raw data that were written elsewhere, digests and all.
+
+        The file is whole by itself afterwards: nothing is left in a log beside it.
+        """
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            for data in blobs:
+                self._db.execute("INSERT OR IGNORE INTO blob VALUES (?, ?)", (digest_of(data), data))
+            self._db.executemany(
+                "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)",
+                ((r.seq, r.at, r.actor, r.kind, r.version, r.body, r.digest) for r in rows),
+            )
+            self._db.execute("COMMIT")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):  # the transaction may already be gone; the cause is reported
+                self._db.execute("ROLLBACK")
+            raise JournalFull(f"{self.path} could not be written: {error}") from error
 
     # ------------------------------------------------------------------ inbox
 
