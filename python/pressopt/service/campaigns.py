@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pressopt.assembly import changed, reachable_space, software
-from pressopt.campaign import own_press
 from pressopt.campaign import events as e
+from pressopt.campaign import own_press
 from pressopt.campaign.experiment import Experiment
 from pressopt.campaign.experiment_file import read_experiment
 from pressopt.campaign.journal import digest_of
@@ -277,9 +277,7 @@ class Campaigns:
             "outcomes": outcomes_document(found.outcomes if found is not None else trial.outcomes),
         }
 
-    async def attach(
-        self, campaign: str, number: int, data: bytes, name: str, by: By
-    ) -> dict[str, Any]:
+    async def attach(self, campaign: str, number: int, data: bytes, name: str, by: By) -> dict[str, Any]:
         """Keep a file with a trial; the same file twice is one."""
         hosted = await self.host.hosted(campaign)
         digest = digest_of(data)
@@ -287,7 +285,9 @@ class Campaigns:
         document = {"campaign": campaign, "trial": number, "name": event.name, "sha256": digest, "size": len(data)}
         async with hosted.lock:
             trial = trial_of(hosted.decided, number)
-            events = () if any((one.name, one.data) == (event.name, digest) for one in trial.attached) else (event,)
+            events = (
+                () if any((one.name, one.data) == (event.name, digest) for one in trial.attached) else (event,)
+            )
             wait = await self.host.commit(
                 hosted, events, by, document, status=201, blobs=(data,) if events else ()
             )

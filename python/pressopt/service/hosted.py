@@ -104,9 +104,7 @@ class LedgerJournal:
         """Raw data by digest."""
         return self._ledger.blob(digest)
 
-    def append(
-        self, *events: Event, actor: str, blobs: Sequence[bytes] = (), settles: Sequence[int] = ()
-    ) -> None:
+    def append(self, *events: Event, actor: str, blobs: Sequence[bytes] = (), settles: Sequence[int] = ()) -> None:
         """Refused: under a service its one writer writes."""
         raise JournalError(f"'{self._stream}' was opened for reading: the service writes it")
 

@@ -184,7 +184,7 @@ class Looking:
     async def file(self, campaign: str, number: int, sha256: str) -> Download:
         """Return a file kept with a trial."""
         hosted = await self._host.hosted(campaign)
-        for one in trial_of(hosted.shown, number).files:
+        for one in trial_of(hosted.shown, number).attached:
             if one.data == sha256:
                 data = await self._host.think(self._host.ledger.blob, sha256)
                 name = "".join(letter if letter.isascii() and letter not in '"\\' else "_" for letter in one.name)

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from pressopt.campaign import events as e
-from pressopt.campaign.own_press import FAILURES
 from pressopt.campaign.lifecycle import CampaignPhase
+from pressopt.campaign.own_press import FAILURES
 from pressopt.clock import utc_now
 from pressopt.pressing import QUANTITIES
 from pressopt.service import bodies

@@ -153,7 +153,7 @@ class SqlLedger:
             yield self.blob(digest)
 
     def summaries(self) -> dict[str, str]:
-        return {stream: body for stream, body in self._database.read("SELECT stream, body FROM summary")}
+        return dict(self._database.read("SELECT stream, body FROM summary"))
 
     def receipt(self, key: str) -> Receipt | None:
         found = self._database.read("SELECT key, request, status, body, at FROM receipt WHERE key = ?", (key,))
