@@ -42,12 +42,13 @@ OWNERS: Mapping[str, frozenset[str]] = {
         "termios": "cli instruments",
         "time": "clock",
         "uvicorn": "service",
+        "weasyprint": "export",
     }.items()
 }
 #: Imported where they are used, inside functions: each costs tenths of a second.
 LATE = ("distributed", "matplotlib", "pint", "pyarrow", "scipy", "segno", "serial", "skopt", "sklearn")
 #: Extras that the package itself imports, where a user asks for what they are for.
-OPTIONAL = ("cluster", "parquet", "postgres", "service")
+OPTIONAL = ("cluster", "parquet", "pdf", "postgres", "service")
 #: What the package index calls them, where that is another name.
 INDEX_NAMES = {
     "annotated_types": "annotated-types",

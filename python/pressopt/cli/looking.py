@@ -32,13 +32,14 @@ class Look:
 
 
 @contextlib.contextmanager
-def look_at(where: Path | None, *, think: bool) -> Iterator[Look]:
+def look_at(where: Path | None, *, think: bool, approved_by: str | None = None) -> Iterator[Look]:
     """Open a campaign for looking.
 
     Args:
         where: Its folder or experiment file; None: the newest below the working folder.
         think: Whether to ask the engine: for the recommendation of an unfinished campaign, for the untouched cell,
             for a response surface. Without, only what the journal says.
+        approved_by: Who releases the protocol, for what is exported.
 
     Raises:
         JournalError: There is none, or it cannot be read.
@@ -64,5 +65,12 @@ def look_at(where: Path | None, *, think: bool) -> Iterator[Look]:
             untouched = surrogate_of(experiment).predict(
                 experiment.untouched_protocol(), draws=256, seed=experiment.seed
             )
-        answer = gather(experiment, state, recommendation=recommendation, untouched=untouched)
+        answer = gather(
+            experiment,
+            state,
+            recommendation=recommendation,
+            untouched=untouched,
+            recommender=recommender,
+            approved_by=approved_by,
+        )
         yield Look(folder, journal, answer, recommender)

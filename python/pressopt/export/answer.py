@@ -14,6 +14,7 @@ from pressopt.pressing import PressingProtocol
 
 if TYPE_CHECKING:
     from pressopt.campaign.experiment import Experiment
+    from pressopt.optimizer import Recommender
     from pressopt.surrogate import Prediction
 
 #: Reason of the proposals that a comparison calls the initial design; see ``optimizer.Proposal.reason``.
@@ -168,6 +169,8 @@ def gather(
     *,
     recommendation: Recommendation | None = None,
     untouched: Prediction | Mapping[str, Interval] | None = None,
+    recommender: Recommender | None = None,
+    approved_by: str | None = None,
 ) -> Answer:
     """Gather what a campaign has found.
 
@@ -177,6 +180,8 @@ def gather(
         recommendation: The answer as far as the data go, for a campaign that is not closed; a closed one carries
             its own.
         untouched: What the physics expects of the untouched cell; it also says which of its inputs are assumed.
+        recommender: The campaign's engine: says what becomes of the result where a setting is missed.
+        approved_by: Who released the protocol.
     """
     if state.closed is not None and state.closed.recommendation:
         recommendation = recommendation_from_json(state.closed.recommendation)
@@ -190,7 +195,29 @@ def gather(
         evidence=evidence(state),
         open_because=_open_because(experiment, state, recommendation),
         assumed=() if untouched is None or isinstance(untouched, Mapping) else untouched.assumed,
+        sensitivity=_sensitivity(state, recommendation, recommender),
+        approved_by=approved_by,
     )
+
+
+def _sensitivity(
+    state: CampaignState, recommendation: Recommendation | None, recommender: Recommender | None
+) -> dict[str, tuple[tuple[float, Interval], ...]]:
+    """The result at both ends of each setting's window with the others kept; empty without an engine."""
+    if recommendation is None or recommender is None or not recommendation.window:
+        return {}
+    from pressopt.export.pictures import CampaignModel
+
+    measured = [goal.quantity for goal in recommender.objectives if goal.source == "measured"]
+    if not measured:
+        return {}
+    model = CampaignModel(recommender, state.observations())
+    ends = [(name, edge) for name, window in recommendation.window.items() for edge in window]
+    expected = model.expected(measured[0], [{**recommendation.settings, name: edge} for name, edge in ends])
+    found: dict[str, tuple[tuple[float, Interval], ...]] = {}
+    for (name, edge), interval in zip(ends, expected, strict=True):
+        found[name] = (*found.get(name, ()), (edge, interval))
+    return found
 
 
 def untouched_intervals(untouched: Prediction | Mapping[str, Interval] | None) -> Mapping[str, Interval]:

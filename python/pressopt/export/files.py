@@ -155,7 +155,7 @@ def write_all(
     recommendation = None
     if recommender is not None and state.closed is None and any(one.outcomes for one in history):
         recommendation = recommender.recommend(history)
-    answer = gather(experiment, state, recommendation=recommendation, untouched=untouched)
+    answer = gather(experiment, state, recommendation=recommendation, untouched=untouched, recommender=recommender)
     written = write_exports(answer, journal, folder)
     pictures = [one for one in drawable(answer) if one != "surface" or recommender is not None]
     return written + write_pictures(answer, journal, folder, recommender=recommender, pictures=pictures)

@@ -15,12 +15,15 @@ from pressopt.export.wording import (
     force_tf,
     frequency,
     interval,
+    label_of,
     number,
     oil_bar,
     quantity_label,
     quantity_unit,
     quantity_value,
     rough_duration,
+    setting,
+    unit_of,
 )
 from pressopt.pressing import Cell, Die, Layer, PressingProtocol, RollStage, SafeState, Stage
 
@@ -47,6 +50,36 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A setting inside its process window, to be drawn as a scale.
+
+    Attributes:
+        low, value, high: In the gauge's unit.
+        low_text, high_text: The ends as people read them.
+        log: Whether ratios count, as for times.
+    """
+
+    low: float
+    value: float
+    high: float
+    low_text: str
+    high_text: str
+    log: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far one searched setting may be missed, and how much it matters."""
+
+    label: str
+    value: str
+    window: str
+    effect: float
+    at_low: str
+    at_high: str
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One line of the sheet.
 
@@ -61,6 +94,7 @@ class Step:
         heat: Temperature.
         heat_window: Its window; empty: as set.
         minor: Whether it only leads to, or follows, the pressing.
+        gauge_span, hold_span, heat_span: The windows as numbers, where there are any.
     """
 
     name: str
@@ -73,6 +107,9 @@ class Step:
     heat: Figure
     heat_window: str
     minor: bool = False
+    gauge_span: Span | None = None
+    hold_span: Span | None = None
+    heat_span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +135,13 @@ class Instructions:
     die: str
     cell: str
     never_above: str
+    ram: str
     steps: tuple[Step, ...]
     before: str
     checks: tuple[str, ...]
     troubles: tuple[tuple[str, str], ...]
     expectations: tuple[Expectation, ...]
+    tolerances: tuple[Tolerance, ...]
     table: tuple[str, ...]
     provenance: tuple[str, ...]
 
@@ -128,11 +167,13 @@ def instructions(answer: Answer, *, ram_area_cm2: float | None = None) -> Instru
         die=f"Ø {number(cell.electrode_diameter_mm if experiment.rolled else cell.die.diameter_mm)} mm",
         cell=" | ".join(_layer(layer) for layer in cell.layers),
         never_above=_never_above(answer),
+        ram="" if ram_area_cm2 is None else f"{number(ram_area_cm2)} cm²",
         steps=steps,
         before="Before the rolls turn" if experiment.rolled else "Before the ram moves",
         checks=_checks(answer, ram_area_cm2),
         troubles=() if protocol is None else _troubles(answer, protocol),
         expectations=tuple(_expectation(result) for result in answer.results if result.expected is not None),
+        tolerances=_tolerances(answer),
         table=_table(answer),
         provenance=_provenance(answer),
     )
@@ -182,6 +223,9 @@ def _press_step(answer: Answer, stage: Stage, die: Die, ram_area_cm2: float | No
         hold_window=_window(windows, "dwell_s"),
         heat=Figure(number(stage.temperature_c), "°C"),
         heat_window=_window(windows, "temperature_c"),
+        gauge_span=_force_span(windows, die, stage.pressure_mpa),
+        hold_span=_span(windows, "dwell_s", stage.dwell_s),
+        heat_span=_span(windows, "temperature_c", stage.temperature_c),
     )
 
 
@@ -198,6 +242,9 @@ def _roll_step(answer: Answer, stage: RollStage) -> Step:
         hold_window=_window(windows, "speed_mm_s"),
         heat=Figure(number(stage.temperature_c), "°C"),
         heat_window=_window(windows, "temperature_c"),
+        gauge_span=_span(windows, "line_force_n_mm", stage.line_force_n_mm),
+        hold_span=_span(windows, "speed_mm_s", stage.speed_mm_s),
+        heat_span=_span(windows, "temperature_c", stage.temperature_c),
     )
 
 
@@ -240,6 +287,23 @@ def _force_window(windows: Mapping[str, tuple[float, float]], die: Die) -> str:
     return f"good from {low} to {high} kN"
 
 
+def _force_span(windows: Mapping[str, tuple[float, float]], die: Die, pressure_mpa: float) -> Span | None:
+    if "pressure_mpa" not in windows:
+        return None
+    low, high = (die.force_kn(edge) for edge in windows["pressure_mpa"])
+    return Span(low, die.force_kn(pressure_mpa), high, gauge_number(low), f"{gauge_number(high)} kN")
+
+
+def _span(windows: Mapping[str, tuple[float, float]], variable: str, value: float) -> Span | None:
+    if variable not in windows:
+        return None
+    low, high = windows[variable]
+    if variable == "dwell_s":
+        return Span(low, value, high, rough_duration(low), rough_duration(high), log=low > 0)
+    unit = {"temperature_c": "°C", "line_force_n_mm": "N/mm", "speed_mm_s": "mm/s"}[variable]
+    return Span(low, value, high, number(low), f"{number(high)} {unit}")
+
+
 def _window(windows: Mapping[str, tuple[float, float]], variable: str) -> str:
     if variable not in windows:
         return ""
@@ -266,8 +330,9 @@ def _title(name: str) -> str:
 
 def _layer(layer: Layer) -> str:
     thick = layer.thickness_um >= 1000
-    size = f"{number(layer.thickness_um / 1000)} mm" if thick else f"{number(layer.thickness_um)} µm"
-    return f"{layer.material} {size}" + (", powder" if layer.powder else "")
+    # No-break spaces: a thickness stays with its unit and its material.
+    size = f"{number(layer.thickness_um / 1000)}\u00a0mm" if thick else f"{number(layer.thickness_um)}\u00a0µm"
+    return f"{layer.material}\u00a0{size}" + (", powder" if layer.powder else "")
 
 
 def _never_above(answer: Answer) -> str:
@@ -376,6 +441,31 @@ def comparison(result: Result, reference: Reference) -> str:
 def _change(result: Result, reference: Reference) -> float:
     assert result.expected is not None  # a factor exists only with an expectation
     return abs(1 - result.expected.median / reference.value)
+
+
+def _tolerances(answer: Answer) -> tuple[Tolerance, ...]:
+    """The searched settings, the most effective first."""
+    recommendation = answer.recommendation
+    if recommendation is None:
+        return ()
+    names = sorted(recommendation.window, key=lambda name: -recommendation.effects.get(name, 0.0))
+    found = []
+    for name in names:
+        low, high = recommendation.window[name]
+        timed = name.endswith("dwell_s")
+        ends = (rough_duration(low), rough_duration(high)) if timed else (number(low), number(high))
+        unit = "" if timed else f" {unit_of(name)}".rstrip()
+        missed = [number(expected.median) for _, expected in answer.sensitivity.get(name, ())]
+        found.append(
+            Tolerance(
+                label_of(name),
+                setting(name, recommendation.settings[name]),
+                f"{ends[0]} to {ends[1]}{unit}",
+                recommendation.effects.get(name, 0.0),
+                *(missed if len(missed) == 2 else ("", "")),
+            )
+        )
+    return tuple(found)
 
 
 def _table(answer: Answer) -> tuple[str, ...]:
