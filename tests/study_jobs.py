@@ -69,8 +69,8 @@ def grid(**values: tuple[float, ...]) -> Protocols:
     }
     axes = [Axis(f"press.{name}", value) for name, value in {**usual, **values}.items()]
     axes += [
-        Axis("stack.measure_at_mpa", (5.0,)),
-        Axis("stack.measure_at_c", (25.0,)),
+        Axis("stack.pressure_mpa", (5.0,)),
+        Axis("stack.temperature_c", (25.0,)),
         Axis("stack.settle_s", (60.0,)),
         Axis("stack.release_mpa_s", (1.0,)),
     ]

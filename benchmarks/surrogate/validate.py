@@ -1,7 +1,7 @@
 """Every published point beside the uncalibrated prediction and its 90 % interval.
 
 Run: python benchmarks/surrogate/validate.py
-Writes docs/validation/surrogate.md from benchmarks/surrogate/published.csv.
+Writes docs/validation/surrogate.md from the points that come with pressopt.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 from pathlib import Path
 
 from pressopt.pressing import Cell, Die, Layer, Role
+from pressopt.study.published import PUBLISHED
 from pressopt.surrogate import ProtocolTable, Surrogate
 
 HERE = Path(__file__).parent
@@ -86,7 +87,7 @@ def report(rows: list[Row]) -> str:
 
 
 def main() -> None:
-    with (HERE / "published.csv").open(encoding="utf-8", newline="") as file:
+    with PUBLISHED.open(encoding="utf-8", newline="") as file:
         text = report(list(csv.DictReader(file)))
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text(text, encoding="utf-8")

@@ -160,13 +160,18 @@ def _connect(
 # ---------------------------------------------------------------------- the engine
 
 
+def catalogue_of(experiment: Experiment) -> Catalogue:
+    """Return the materials that an experiment may use: the catalogue's, and its own where the file names them."""
+    return Catalogue.load(experiment.materials_file)
+
+
 def surrogate_of(experiment: Experiment) -> Surrogate:
     """Return the physics of the experiment's cell, with the user's own materials where the file names them."""
     laminator = experiment.laboratory.laminator
     machine = load_profile(_beside(experiment, laminator.profile)).roll if laminator is not None else None
     return Surrogate(
         experiment.cell,
-        Catalogue.load(experiment.materials_file),
+        catalogue_of(experiment),
         roll_radius_mm=machine.roll_radius_mm if machine is not None else None,
     )
 

@@ -33,6 +33,8 @@ COMMANDS: dict[str, str] = {
     "unpause": "people",
     "close": "people",
     "verify": "people",
+    "predict": "study.predict",
+    "map": "study.map",
     "screen": "study.screen",
     "materials": "materials",
     "schema": "schema",
@@ -135,7 +137,7 @@ def _tell(error: errors.PressoptError, code: int, *, as_json: bool) -> None:
 @click.command_panel(
     "People at the press", commands=["confirm", "reject", "resolve", "clear", "pause", "unpause", "close"]
 )
-@click.command_panel("Studies", commands=["screen"])
+@click.command_panel("Studies", commands=["predict", "map", "screen"])
 @click.command_panel("Service", commands=["serve"])
 @click.command_panel("Reference", commands=["materials", "schema", "twin", "verify"])
 @click.version_option(package_name="pressopt", message="pressopt %(version)s")

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from pressopt.campaign.experiment import STACK
 from pressopt.surrogate import ProtocolTable
 from pressopt.surrogate.table import MEASURED_FIELDS, PLATEN_FIELDS, ROLL_FIELDS
 
 Real = npt.NDArray[np.float64]
 
-#: Under this name the settings of the measurement are screened: ``stack.measure_at_mpa``.
-STACK = "stack"
+#: What a setting of the measurement is called, beside those of the stages: as experiment files do.
+STACK_FIELDS = {
+    f"{STACK}.pressure_mpa": "measure_at_mpa",
+    f"{STACK}.temperature_c": "measure_at_c",
+    f"{STACK}.settle_s": "settle_s",
+    f"{STACK}.release_mpa_s": "release_mpa_s",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +30,7 @@ class Axis:
     """The values of one setting.
 
     Attributes:
-        name: ``stage.setting`` with its unit: ``lamination.pressure_mpa``; ``stack.measure_at_mpa``.
+        name: ``stage.setting`` with its unit: ``lamination.pressure_mpa``; ``stack.pressure_mpa``.
         values: On a grid all of them; in a sequence with ``low`` and ``high`` the two ends.
         scale: How a sequence is spread between two ends; ``listed`` for values that are given one by one.
     """
@@ -93,21 +99,32 @@ class Protocols:
 
     def table(self, settings: Mapping[str, Real]) -> ProtocolTable:
         """Settings of n protocols, shape (n,) each, as the surrogate takes them."""
-        count = len(next(iter(settings.values())))
-        fields = ROLL_FIELDS if self.rolled else PLATEN_FIELDS
-        stages = np.empty((count, len(self.stages), len(fields)))
-        for s, stage in enumerate(self.stages):
-            for f, field in enumerate(fields):
-                stages[:, s, f] = settings[f"{stage}.{field}"]
-        measured = np.empty((count, len(MEASURED_FIELDS)))
-        for f, field in enumerate(MEASURED_FIELDS):
-            measured[:, f] = settings[f"{STACK}.{field}"]
-        return ProtocolTable(stages, measured, self.rolled)
+        return table_of(self.stages, settings, rolled=self.rolled)
 
     def told(self) -> dict[str, Any]:
         """As plain JSON."""
         axes = {axis.name: {"values": list(axis.values), "scale": axis.scale} for axis in self.axes}
         return {"stages": list(self.stages), "rolled": self.rolled, "axes": axes, "points": self.points}
+
+
+def names_of(stages: Sequence[str], *, rolled: bool) -> tuple[str, ...]:
+    """Names of all settings of protocols with these stages, the measurement's last."""
+    fields = ROLL_FIELDS if rolled else PLATEN_FIELDS
+    return (*(f"{stage}.{field}" for stage in stages for field in fields), *STACK_FIELDS)
+
+
+def table_of(stages: Sequence[str], settings: Mapping[str, Real], *, rolled: bool) -> ProtocolTable:
+    """Settings of n protocols by name, shape (n,) each, as the surrogate takes them."""
+    count = len(next(iter(settings.values())))
+    fields = ROLL_FIELDS if rolled else PLATEN_FIELDS
+    pressed = np.empty((count, len(stages), len(fields)))
+    for s, stage in enumerate(stages):
+        for f, field in enumerate(fields):
+            pressed[:, s, f] = settings[f"{stage}.{field}"]
+    measured = np.empty((count, len(MEASURED_FIELDS)))
+    for name, field in STACK_FIELDS.items():
+        measured[:, MEASURED_FIELDS.index(field)] = settings[name]
+    return ProtocolTable(pressed, measured, rolled)
 
 
 def _digits(values: Real, stride: int, start: int, stop: int) -> Real:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pressopt.campaign.experiment import PLATEN_SETTINGS, ROLLER_SETTINGS
+from pressopt.campaign.experiment import PLATEN_SETTINGS, ROLLER_SETTINGS, STACK
 from pressopt.campaign.experiment_file import load_experiment
 from pressopt.campaign.reading import BAD, Report, read_table
 from pressopt.campaign.schema import (
@@ -31,7 +31,7 @@ from pressopt.campaign.schema import (
 from pressopt.errors import ExperimentError, InputError
 from pressopt.materials import Catalogue
 from pressopt.pressing import QUANTITIES, Cell, Die, Layer, Role
-from pressopt.study.axes import STACK, Axis, Protocols
+from pressopt.study.axes import Axis, Protocols
 from pressopt.study.screen import (
     BLOCK,
     Bound,
@@ -51,10 +51,10 @@ from pressopt.toml_lines import Path as Place
 MOST = 10**15
 #: Most blocks: their manifest stays a file that people can open.
 MOST_BLOCKS = 1_000_000
-#: What an experiment file calls a setting of the measurement, and what the surrogate does.
+#: The keys of a measurement that are settings, and the setting of each.
 _MEASURED = {
-    "pressure": "measure_at_mpa",
-    "temperature": "measure_at_c",
+    "pressure": "pressure_mpa",
+    "temperature": "temperature_c",
     "settle": "settle_s",
     "release_rate": "release_mpa_s",
 }
