@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,10 +18,14 @@ from pressopt.errors import InstrumentError, LimitError
 from pressopt.impedance.ports import ImpedanceAnalyzer
 from pressopt.impedance.spectrum import Sweep
 from pressopt.instruments import connect_analyzer
+from pressopt.profiles import FolderDrop, load_profile
+from pressopt.twin.folder_program import FolderProgram
 from pressopt.twin.methodscript_server import MethodScriptDevice
+from pressopt.twin.scpi_analyzer_server import ScpiAnalyzerDevice
 from pressopt.twin.wires import PtyPort, TcpPort
+from pressopt.twin.zahner_server import ZahnerDevice
 
-SWEEP = Sweep(high_hz=1e5, low_hz=10, points_per_decade=4)
+SWEEP = Sweep(high_hz=1e5, low_hz=20, points_per_decade=4)
 
 
 class DummyCell:
@@ -64,9 +71,77 @@ def methodscript(kind: type[PtyPort] | type[TcpPort]) -> Iterator[Subject]:
         analyzer.close()
 
 
+@contextmanager
+def scpi(name: str, kind: type[PtyPort] | type[TcpPort], sign: Literal[1, -1] = 1) -> Iterator[Subject]:
+    clock = FastClock()
+    profile = load_profile(name)
+    assert profile.analyzer is not None
+    profile = replace(profile, analyzer=replace(profile.analyzer, imaginary_sign=sign))
+    device = ScpiAnalyzerDevice(DummyCell(), clock, profile)
+    with kind(device) as port:
+
+        def connect() -> ImpedanceAnalyzer:
+            return connect_analyzer(profile, clock, port.url)
+
+        analyzer = connect()
+        yield Subject(
+            analyzer, connect, lambda: device.cell_is_on, lambda at: setattr(device.faults, "break_at", at), clock
+        )
+        analyzer.close()
+
+
+@contextmanager
+def zahner() -> Iterator[Subject]:
+    clock = FastClock()
+    device = ZahnerDevice(DummyCell(), clock, low_hz=1e-5, high_hz=4e6, limit_amplitude_mv=1000)
+    with TcpPort(device) as port:
+
+        def connect() -> ImpedanceAnalyzer:
+            return connect_analyzer("zahner-zennium", clock, port.url)
+
+        analyzer = connect()
+        yield Subject(
+            analyzer, connect, lambda: device.cell_is_on, lambda at: setattr(device.faults, "break_at", at), clock
+        )
+        analyzer.close()
+
+
+@contextmanager
+def folder() -> Iterator[Subject]:
+    clock = FastClock()
+    profile = load_profile("folder-drop-analyzer")
+    assert profile.analyzer is not None
+    drop = FolderDrop(pattern="*.csv", settle_s=0.2)
+    profile = replace(profile, analyzer=replace(profile.analyzer, folder=drop))
+    with (
+        TemporaryDirectory() as place,
+        FolderProgram(DummyCell(), clock, Path(place), request=drop.request) as program,
+    ):
+        program.faults.write_pause_s = 0.0  # half-written files have a test of their own
+
+        def connect() -> ImpedanceAnalyzer:
+            return connect_analyzer(profile, clock, place)
+
+        analyzer = connect()
+        yield Subject(
+            analyzer,
+            connect,
+            lambda: program.cell_is_on,
+            lambda at: setattr(program.faults, "break_at", at),
+            clock,
+        )
+        analyzer.close()
+
+
 IMPLEMENTATIONS = {
     "MethodSCRIPT on a pseudo-terminal": lambda: methodscript(PtyPort),
     "MethodSCRIPT behind a serial device server": lambda: methodscript(TcpPort),
+    "Keysight E4980A point by point": lambda: scpi("keysight-e4980a", TcpPort),
+    "Keysight E4980A list sweep": lambda: scpi("keysight-e4980a-list", TcpPort),
+    "Hioki IM3590 on a serial line": lambda: scpi("hioki-im3590", PtyPort),
+    "Hioki IM3536 that sends -Z''": lambda: scpi("hioki-im3536", TcpPort, -1),
+    "Zahner Remote2": zahner,
+    "files that another program saves": folder,
 }
 
 
@@ -138,8 +213,10 @@ def test_what_it_cannot_do_is_refused_before_anything_is_switched_on(subject: Su
     for sweep in (
         Sweep(high_hz=10 * capability.high_hz, low_hz=capability.high_hz),
         Sweep(high_hz=capability.high_hz, low_hz=capability.low_hz / 10),
-        Sweep(amplitude_mv=min(1000.0, 2 * capability.limit_amplitude_mv)),
+        Sweep(high_hz=capability.high_hz, low_hz=capability.high_hz / 10, amplitude_mv=1000.0),
     ):
+        if sweep.amplitude_mv == capability.limit_amplitude_mv:
+            continue  # this one can do the most that a sweep may ask
         with pytest.raises(LimitError):
             subject.analyzer.measure(sweep)
     assert not subject.cell_is_on()

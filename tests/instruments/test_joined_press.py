@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pressopt.clock import FastClock
+from pressopt.clock import FastClock, wall_monotonic_s
 from pressopt.errors import DeviceFault, InstrumentError, LimitError, LinkError, LinkRefused, ProfileError
 from pressopt.instruments import ProfilePress, connect_press, machine
 from pressopt.instruments.joined import JoinedDevice, split_urls
@@ -123,13 +123,13 @@ def test_a_part_that_comes_back_is_asked_who_it_is(joined: Joined) -> None:
     """After a hang-up of the heater line both heaters are read again, through the link that they share."""
     joined.press.read()
     joined.server.ports["press.top"].vanish(0.05)
-    end = machine.wall_monotonic_s() + 20
+    end = wall_monotonic_s() + 20
     while True:
         try:
             assert joined.press.read().state is PressState.IDLE
             break
         except LinkError:
-            assert machine.wall_monotonic_s() < end
+            assert wall_monotonic_s() < end
 
 
 def test_a_set_point_beyond_the_limit_is_refused_at_the_last_door(joined: Joined) -> None:

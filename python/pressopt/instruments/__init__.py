@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pressopt.instruments.analyzer import connect_analyzer
 from pressopt.instruments.changer import ProfileSampleChanger, connect_changer
 from pressopt.instruments.indicator import IndicatorReading, LoadIndicator, connect_indicator
 from pressopt.instruments.laminator import ProfileLaminator, connect_laminator
 from pressopt.instruments.meter import ScpiResistanceMeter, connect_meter
-from pressopt.instruments.methodscript import MethodScriptAnalyzer, connect_analyzer
+from pressopt.instruments.methodscript import MethodScriptAnalyzer
 from pressopt.instruments.press import ProfilePress, connect_press
 
 __all__ = [

@@ -37,12 +37,9 @@ from pressopt.instruments.methodscript_text import (
     sweep_script,
 )
 from pressopt.instruments.opening import open_device
+from pressopt.instruments.sweeping import POINT_OVERHEAD_S, capability_of, point_s, refuse_beyond
 from pressopt.profiles import DeviceProfile
 
-#: First guess of the laboratory time of one point: settling and evaluation, and the periods measured (assumed).
-#: The driver learns from the points when the device is slower.
-_POINT_OVERHEAD_S = 0.05
-_POINT_PERIODS = 3.0
 _GUESS_MARGIN_S = 0.001
 _SETTLING_POINTS = 3  # a delay before these is taken as the device's start, not as its pace
 _MOST_STRETCH = 10.0
@@ -80,8 +77,7 @@ class MethodScriptAnalyzer:
 
     @property
     def capability(self) -> AnalyzerCapability:
-        machine = self._machine
-        return AnalyzerCapability(self._profile.name, machine.low_hz, machine.high_hz, machine.limit_amplitude_mv)
+        return capability_of(self._profile, self._machine)
 
     def identify(self) -> str:
         """Firmware and serial number; raises WrongDeviceError when they do not fit the profile."""
@@ -174,23 +170,8 @@ class MethodScriptAnalyzer:
     # ---- the sweep
 
     def _check(self, sweep: Sweep) -> None:
-        machine, wrong = self._machine, []
-        if sweep.low_hz < machine.low_hz * (1 - 1e-9) or sweep.high_hz > machine.high_hz * (1 + 1e-9):
-            wrong.append(
-                Violation(
-                    "low_hz, high_hz",
-                    f"the sweep asks for {sweep.low_hz:g} to {sweep.high_hz:g} Hz, '{self._profile.name}' "
-                    f"measures {machine.low_hz:g} to {machine.high_hz:g} Hz: stay inside",
-                )
-            )
-        if sweep.amplitude_mv > machine.limit_amplitude_mv:
-            wrong.append(
-                Violation(
-                    "amplitude_mv",
-                    f"the sweep asks for {sweep.amplitude_mv:g} mV, '{self._profile.name}' allows "
-                    f"{machine.limit_amplitude_mv:g} mV: give less",
-                )
-            )
+        refuse_beyond(self._machine, self._profile.name, sweep)
+        wrong = []
         for name in ("low_hz", "high_hz", "amplitude_mv", "bias_v"):
             try:
                 si_literal(getattr(sweep, name))
@@ -218,7 +199,7 @@ class MethodScriptAnalyzer:
     ) -> None:
         """Read packages until the script ends, letting laboratory time pass for each."""
         start_s = self._clock.now_s()
-        guesses_s = [_POINT_OVERHEAD_S + _POINT_PERIODS / hz for hz in sweep.frequencies_hz().tolist()]
+        guesses_s = list(map(point_s, sweep.frequencies_hz().tolist()))
         pace = _Pace(guesses_s)
         broken: DeviceError | None = None
         while True:
@@ -348,7 +329,7 @@ class MethodScriptAnalyzer:
 
     def _await_script_end(self) -> None:
         # It ends the point it is at, runs on_finished, and closes with an empty line.
-        slowest_s = _POINT_OVERHEAD_S + _POINT_PERIODS / self._machine.low_hz
+        slowest_s = point_s(self._machine.low_hz)
         for _ in range(_SCRIPT_END_POINTS + 1):
             try:
                 while self._next_line(timeout_s=self._profile.link.timeout_s):
@@ -409,7 +390,7 @@ class _Pace:
 
     def late(self, index: int, waited_s: float) -> float:
         """Point ``index`` did not come: how much longer to wait, laboratory s; grows with what was waited."""
-        more_s = max(self.guesses_s[index] / 2, _POINT_OVERHEAD_S, waited_s)
+        more_s = max(self.guesses_s[index] / 2, POINT_OVERHEAD_S, waited_s)
         self._due_s += more_s
         if index >= _SETTLING_POINTS:
             self._stretch = min(1.25 * self._stretch, _MOST_STRETCH)
@@ -424,7 +405,7 @@ def _read_point(line: str) -> Point:
         return Point(math.nan, math.nan, math.nan, _FLAG_NOT_FINITE, warned=False)
 
 
-def connect_analyzer(
+def connect_methodscript(
     profile: DeviceProfile | str, clock: Clock, url: str | None = None, *, tap: Tap | None = None
 ) -> MethodScriptAnalyzer:
     """Open the analyser of ``profile`` and check who answers; arguments and errors as in :func:`open_device`."""

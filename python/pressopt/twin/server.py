@@ -10,21 +10,25 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
 from pressopt.clock import Clock
-from pressopt.profiles import DeviceProfile
+from pressopt.profiles import AnalyzerMachine, DeviceProfile
 from pressopt.twin.bench import Bench
 from pressopt.twin.face import MachineFace, Platens, face_of
 from pressopt.twin.faults import LineFaults
+from pressopt.twin.folder_program import FolderProgram
 from pressopt.twin.methodscript_server import MethodScriptDevice
 from pressopt.twin.modbus import SharedLine, Slave
 from pressopt.twin.modbus_server import MachineBank, machine_slave
 from pressopt.twin.plant import PressSpec, RollSpec
+from pressopt.twin.scpi_analyzer_server import ScpiAnalyzerDevice
 from pressopt.twin.scpi_server import ScpiMeter
 from pressopt.twin.text_server import TextServer
 from pressopt.twin.wires import Device, Port, PtyPort, TcpPort
+from pressopt.twin.zahner_server import ZahnerDevice
 
 
 class TwinServer:
@@ -44,7 +48,8 @@ class TwinServer:
     Attributes:
         urls: Role to url, for the driver; filled on entry. For a joined device ``part=url,part=url``.
         ports: Role (``role.part`` for a part) to port: line faults are under ``ports[role].faults``.
-        slaves, texts, faces, analyzers, meters: Role to device, whose own faults are under ``.faults``.
+        slaves, texts, faces, meters: Role to device, whose own faults are under ``.faults``.
+        analyzers, scpi_analyzers, workstations, programs: The same for what measures impedance, by engine.
         banks: Role to registers.
         platens: Role of a joined press to what its controllers heat.
     """
@@ -60,13 +65,19 @@ class TwinServer:
         self.texts: dict[str, TextServer] = {}
         self.faces: dict[str, MachineFace] = {}
         self.analyzers: dict[str, MethodScriptDevice] = {}
+        self.scpi_analyzers: dict[str, ScpiAnalyzerDevice] = {}
+        self.workstations: dict[str, ZahnerDevice] = {}
+        self.programs: dict[str, FolderProgram] = {}
         self.meters: dict[str, ScpiMeter] = {}
         self.platens: dict[str, Platens] = {}
         self._parts: dict[str, tuple[str, ...]] = {}
+        self._own: TemporaryDirectory[str] | None = None
         self._open = ExitStack()
         for role, profile in profiles.items():
             if profile.parts:
                 self._serve_parts(role, profile)
+            elif profile.analyzer is not None and profile.analyzer.folder is not None:
+                self._run_program(role, profile.analyzer.folder.request)
             else:
                 self._serve(role, profile, self._device(role, profile))
 
@@ -97,24 +108,47 @@ class TwinServer:
                 self.ports[other] = self.ports[roles[0]]
         self._parts[role] = tuple(profile.parts)
 
+    def _run_program(self, role: str, request: str) -> None:
+        """A measuring program that saves into a folder named after its role."""
+        if self._links is None:
+            self._own = self._own or TemporaryDirectory(prefix="pressopt-twin-")
+        place = Path(self._own.name) if self._own is not None else self._links
+        assert place is not None
+        program = FolderProgram(self.bench, self._clock, place / role, request=request)
+        self.programs[role] = program
+
     def _device(self, role: str, profile: DeviceProfile) -> Device:
         if profile.analyzer is not None:
-            machine = profile.analyzer
-            analyzer = MethodScriptDevice(
-                self.bench,
-                self._clock,
-                low_hz=machine.low_hz,
-                high_hz=machine.high_hz,
-                limit_amplitude_mv=machine.limit_amplitude_mv,
-                imaginary_sign=machine.imaginary_sign,
-            )
-            self.analyzers[role] = analyzer
-            return analyzer
+            return self._analyzer(role, profile, profile.analyzer)
         if profile.meter is not None:
             meter = ScpiMeter(self.bench, high_ohm=profile.meter.high_ohm, terminator=profile.meter.terminator)
             self.meters[role] = meter
             return meter
         return self._machine(role, profile, None)
+
+    def _analyzer(self, role: str, profile: DeviceProfile, machine: AnalyzerMachine) -> Device:
+        """The virtual analyser that speaks what the profile says."""
+        if machine.scpi is not None:
+            self.scpi_analyzers[role] = ScpiAnalyzerDevice(self.bench, self._clock, profile)
+            return self.scpi_analyzers[role]
+        if profile.link.engine == "zahner-remote2":
+            self.workstations[role] = ZahnerDevice(
+                self.bench,
+                self._clock,
+                low_hz=machine.low_hz,
+                high_hz=machine.high_hz,
+                limit_amplitude_mv=machine.limit_amplitude_mv,
+            )
+            return self.workstations[role]
+        self.analyzers[role] = MethodScriptDevice(
+            self.bench,
+            self._clock,
+            low_hz=machine.low_hz,
+            high_hz=machine.high_hz,
+            limit_amplitude_mv=machine.limit_amplitude_mv,
+            imaginary_sign=machine.imaginary_sign,
+        )
+        return self.analyzers[role]
 
     def _machine(self, role: str, profile: DeviceProfile, platens: Platens | None) -> Device:
         face = self.faces[role] = face_of(self.bench, profile, name=role, platens=platens)
@@ -126,10 +160,15 @@ class TwinServer:
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:  # when one port cannot be opened the others are closed again
+            if self._own is not None:
+                opening.enter_context(self._own)
             for port in dict.fromkeys(self.ports.values()):
                 opening.enter_context(port)
+            for program in self.programs.values():
+                opening.enter_context(program)
             self._open = opening.pop_all()
         self.urls = {role: port.url for role, port in self.ports.items()}
+        self.urls |= {role: str(program.folder) for role, program in self.programs.items()}
         for role, parts in self._parts.items():
             each = {part: self.urls.pop(f"{role}.{part}") for part in parts}
             self.urls[role] = ",".join(f"{part}={url}" for part, url in each.items())
