@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from pressopt.campaign.by_hand import AskPerson, Follower
 from pressopt.campaign.experiment import Device, Experiment, LaboratoryPlan
 from pressopt.campaign.experiment_file import load_experiment, read_experiment
 from pressopt.campaign.laboratory import Laboratory
@@ -33,7 +34,15 @@ from pressopt.export.repetition import (
     experiment_text,
     repeated_document,
 )
-from pressopt.instruments import connect_analyzer, connect_changer, connect_laminator, connect_meter, connect_press
+from pressopt.instruments import (
+    ManualPress,
+    connect_analyzer,
+    connect_changer,
+    connect_laminator,
+    connect_meter,
+    connect_press,
+    manual,
+)
 from pressopt.materials import Catalogue
 from pressopt.optimizer import DesignSpace, Recommender
 from pressopt.optimizer.observation import Recommendation
@@ -75,14 +84,25 @@ def open_laboratory(experiment: Experiment, folder: Path, *, clock: Clock | None
     profiles = {role: load_profile(_beside(experiment, device.profile)) for role, device in devices.items()}
     urls = {role: device.url for role, device in devices.items() if device.url is not None}
     on_close: list[Callable[[], None]] = []
+    follower: Follower | None = None
     if wanted.kind == "twin":
         clock = clock or FastClock(_twin_time_s(folder))
-        urls, stop = _serve_twin(experiment, folder, profiles, clock)
+        urls, follower, stop = _serve_twin(experiment, folder, profiles, clock)
         on_close.append(stop)
     clock = clock or WallClock()
     laboratory = Laboratory(clock=clock, on_close=on_close)
+    worked = [role for role, profile in profiles.items() if profile.link.engine == "person"]
+    if worked:
+        laboratory.follower = follower
+        machine = manual(profiles[worked[0]], clock, experiment.cell.die)
+        laboratory.by_hand = machine.by_hand
+        if isinstance(machine, ManualPress):
+            laboratory.press = machine
+        else:
+            laboratory.laminator = machine
+    wired = {role: profile for role, profile in profiles.items() if role not in worked}
     try:
-        return _connect(laboratory, profiles, urls, automatic=wanted.loading == "automatic")
+        return _connect(laboratory, wired, urls, automatic=wanted.loading == "automatic" and not worked)
     except BaseException:
         laboratory.close()
         raise
@@ -96,8 +116,13 @@ def _beside(experiment: Experiment, profile: str) -> str:
 
 def _serve_twin(
     experiment: Experiment, folder: Path, profiles: Mapping[str, DeviceProfile], clock: Clock
-) -> tuple[dict[str, str], Callable[[], None]]:
-    """Start the virtual laboratory behind real wires; return where its devices answer and how to stop it."""
+) -> tuple[dict[str, str], Follower, Callable[[], None]]:
+    """Start the virtual laboratory behind real wires.
+
+    Returns:
+        Where its devices answer, what follows a person at a press without wires, and how to stop it.
+    """
+    from pressopt.twin.follower import BenchFollower
     from pressopt.twin.laboratory import BenchRefusal, VirtualBench
     from pressopt.twin.server import TwinServer, press_spec, roll_spec
 
@@ -114,9 +139,10 @@ def _serve_twin(
         )
     except BenchRefusal as refusal:
         raise DeviceFault(str(refusal)) from refusal
-    server = TwinServer(bench, profiles, clock)
+    wired = {role: profile for role, profile in profiles.items() if profile.link.engine != "person"}
+    server = TwinServer(bench, wired, clock)
     server.__enter__()
-    return dict(server.urls), lambda: server.__exit__(None, None, None)
+    return dict(server.urls), BenchFollower(bench, clock), lambda: server.__exit__(None, None, None)
 
 
 def _twin_time_s(folder: Path) -> float:
@@ -258,6 +284,11 @@ class Campaign:
             raise JournalError(f"the campaign in {self.folder} is closed: its instruments are not connected")
         return self._laboratory
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person works the press (or laminator)."""
+        return self._laboratory is not None and self._laboratory.by_hand is not None
+
     def __enter__(self) -> Campaign:
         return self
 
@@ -278,6 +309,7 @@ class Campaign:
         *,
         stop: StopRequest | None = None,
         confirm: Callable[[TrialState], str | None] | None = None,
+        ask: AskPerson | None = None,
     ) -> CampaignState:
         """Go on until the budget is spent, a target is reached, or ``stop`` asks; see :meth:`Runner.run`.
 
@@ -295,6 +327,7 @@ class Campaign:
             software=software(),
             changes=self._changes,
             confirm=confirm,
+            ask=ask,
             separator_ohm=SurrogatePrior(self.experiment, surrogate_of(self.experiment)).separator_ohm,
         )
         return runner.run()

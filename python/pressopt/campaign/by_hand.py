@@ -21,6 +21,10 @@ Said = tuple[e.PersonAnswered | e.Attached, tuple[bytes, ...]]
 AskPerson = Callable[[TrialState, Question, float], Said | None]
 
 
+#: Wall time between two looks at what somebody types, s.
+TYPING_PAUSE_S = 0.05
+
+
 class Follower(Protocol):
     """What takes part in the work of a person without being told by wire: the virtual cell in a virtual press."""
 
@@ -86,7 +90,7 @@ class ByHand:
             poll = Poll.on(self.clock)
             self.clock.sleep_s(min(left_s, poll.period_s(poll.hold_s, question.timer_s)))
         else:
-            wall_pause_s(self.pause_s)
+            wall_pause_s(TYPING_PAUSE_S if ask is not None else self.pause_s)
         return None
 
     def heard(

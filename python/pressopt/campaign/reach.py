@@ -24,6 +24,8 @@ _KINDS: Mapping[str, str] = {
     "analyzer": "impedance-analyzer",
     "meter": "resistance-meter",
 }
+#: Shipped profiles of machines that a person works: they have no address.
+_UNWIRED = frozenset({"generic-hand-press"})
 _WHY = {
     "press": "these stages go through rolls",
     "laminator": "these stages are pressed between platens",
@@ -156,7 +158,8 @@ def _profile(draft: Draft, plan: LaboratoryPlan, role: str, device: Device) -> D
         return None
     if plan.kind == "twin" and device.url is not None:
         draft.report.add((*path, "url"), "the twin is served where it is needed: leave the url out")
-    if plan.kind == "bench" and device.url is None and not device.profile.endswith(".toml"):
+    unwired = device.profile in _UNWIRED
+    if plan.kind == "bench" and device.url is None and not (unwired or device.profile.endswith(".toml")):
         example = f'{role} = {{ profile = "{device.profile}", url = "..." }}'
         said = "has no url: say where it is connected" if given else "is missing: a bench needs it"
         draft.report.add(path, f"{said}, such as {example}")

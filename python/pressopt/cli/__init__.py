@@ -36,6 +36,8 @@ COMMANDS: dict[str, str] = {
     "predict": "study.predict",
     "map": "study.map",
     "screen": "study.screen",
+    "answer": "by_hand",
+    "attach": "by_hand",
     "materials": "materials",
     "schema": "schema",
     "twin": "twin",
@@ -135,7 +137,8 @@ def _tell(error: errors.PressoptError, code: int, *, as_json: bool) -> None:
 @click.command_panel("Campaigns", commands=["run", "resume", "check", "init"])
 @click.command_panel("Results", commands=["show", "plot", "export", "diff", "eis"])
 @click.command_panel(
-    "People at the press", commands=["confirm", "reject", "resolve", "clear", "pause", "unpause", "close"]
+    "People at the press",
+    commands=["confirm", "reject", "answer", "attach", "resolve", "clear", "pause", "unpause", "close"],
 )
 @click.command_panel("Studies", commands=["predict", "map", "screen"])
 @click.command_panel("Service", commands=["serve"])

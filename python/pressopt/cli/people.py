@@ -14,60 +14,68 @@ import rich_click as click
 if TYPE_CHECKING:
     from pressopt.campaign.events import Event
 
-_CAMPAIGN = click.option(
+campaign_option = click.option(
     "--campaign",
     type=click.Path(path_type=Path),
     help="Folder or experiment file of the campaign.  [default: the newest below this folder]",
 )
-_BY = click.option("--by", default=None, help="Who says so.  [default: your login name]")
-_NOTE = click.option("--note", default="", help="A word on why.")
+who_option = click.option("--by", default=None, help="Who says so.  [default: your login name]")
+note_option = click.option("--note", default="", help="A word on why.")
 
 
-def _say(campaign: Path | None, event: Event, by: str) -> None:
-    """Write the event down, or leave it to the runner that holds the journal."""
+def say(
+    campaign: Path | None, event: Event, by: str, *, blobs: tuple[bytes, ...] = (), needs_runner: bool = False
+) -> None:
+    """Write the event down, or leave it to the runner that holds the journal.
+
+    ``needs_runner``: what follows from it only a running campaign can tell, so it stays in the inbox until then.
+    """
     from pressopt.campaign.replay import check_wish, replay
     from pressopt.errors import JournalLocked
     from pressopt.store import SqliteJournal, leave_wish
     from pressopt.store.places import find_campaign, journal_of
 
     path = journal_of(find_campaign(campaign))
+    with contextlib.closing(SqliteJournal.read(path)) as journal:
+        check_wish(replay(journal.entries()), event, actor=by)
     try:
         with contextlib.closing(SqliteJournal.open(path)) as journal:
-            check_wish(replay(journal.entries()), event, actor=by)
-            journal.append(event, actor=by)
-        click.echo(f"noted: {type(event).__name__} in {path.parent}")
+            if not needs_runner:
+                check_wish(replay(journal.entries()), event, actor=by)
+                journal.append(event, actor=by, blobs=blobs)
+                click.echo(f"noted: {type(event).__name__} in {path.parent}")
+                return
+        click.echo(f"left until `pressopt resume`: {type(event).__name__} in {path.parent}")
     except JournalLocked:
-        with contextlib.closing(SqliteJournal.read(path)) as journal:
-            check_wish(replay(journal.entries()), event, actor=by)
-        leave_wish(path, event, actor=by)
         click.echo(f"left for the running campaign: {type(event).__name__} in {path.parent}")
+    leave_wish(path, event, actor=by, blobs=blobs)
 
 
-def _name(by: str | None) -> str:
+def name_of(by: str | None) -> str:
     return by or getpass.getuser()
 
 
 @click.command()
 @click.argument("trial", type=int)
-@_CAMPAIGN
-@_BY
+@campaign_option
+@who_option
 def confirm(trial: int, campaign: Path | None, by: str | None) -> None:
     """Confirm that the cell of TRIAL lies under the press and may be pressed as proposed."""
     from pressopt.campaign.events import Loaded
 
-    _say(campaign, Loaded(trial, by=_name(by)), _name(by))
+    say(campaign, Loaded(trial, by=name_of(by)), name_of(by))
 
 
 @click.command()
 @click.argument("trial", type=int)
-@_CAMPAIGN
-@_BY
-@_NOTE
+@campaign_option
+@who_option
+@note_option
 def reject(trial: int, campaign: Path | None, by: str | None, note: str) -> None:
     """Give TRIAL up: its proposal is not pressed, or its cell cannot be measured."""
     from pressopt.campaign.events import TrialRejected
 
-    _say(campaign, TrialRejected(trial, note or "rejected by a person", by=_name(by)), _name(by))
+    say(campaign, TrialRejected(trial, note or "rejected by a person", by=name_of(by)), name_of(by))
 
 
 @click.command()
@@ -82,9 +90,9 @@ def reject(trial: int, campaign: Path | None, by: str | None, note: str) -> None
 @click.option(
     "--result", multiple=True, metavar="QUANTITY=VALUE±SD", help="With `done`: what was measured by hand."
 )
-@_CAMPAIGN
-@_BY
-@_NOTE
+@campaign_option
+@who_option
+@note_option
 def resolve(
     trial: int,
     action: str,
@@ -112,12 +120,14 @@ def resolve(
         raise click.UsageError("`done` needs at least one --result QUANTITY=VALUE±SD; without one say `discard`")
     if action != "done" and outcomes:
         raise click.UsageError(f"--result goes with `done`, not with `{action}`")
-    event = Resolved(trial, action, by=_name(by), note=note, achieved=_numbers(achieved), outcomes=outcomes)
-    _say(campaign, event, _name(by))
+    event = Resolved(
+        trial, action, by=name_of(by), note=note, achieved=numbers(achieved, "--achieved"), outcomes=outcomes
+    )
+    say(campaign, event, name_of(by))
 
 
-def _numbers(pairs: tuple[str, ...]) -> dict[str, float]:
-    """Read SETTING=VALUE pairs."""
+def numbers(pairs: tuple[str, ...], option: str) -> dict[str, float]:
+    """Read NAME=VALUE pairs of an option."""
     found: dict[str, float] = {}
     for pair in pairs:
         key, _, value = pair.partition("=")
@@ -126,8 +136,13 @@ def _numbers(pairs: tuple[str, ...]) -> dict[str, float]:
         except ValueError:
             found[key] = math.nan
         if not (key and math.isfinite(found[key])):
-            raise click.UsageError(f"--achieved {pair}: write SETTING=NUMBER, e.g. lamination.pressure_mpa=24.8")
+            raise click.UsageError(
+                f"{option} {pair}: write {_EXAMPLES.get(option, 'FIELD=NUMBER, e.g. gauge=0.32')}"
+            )
     return found
+
+
+_EXAMPLES = {"--achieved": "SETTING=NUMBER, e.g. lamination.pressure_mpa=24.8"}
 
 
 def _results(pairs: tuple[str, ...]) -> dict[str, tuple[float, float]]:
@@ -154,10 +169,10 @@ def _results(pairs: tuple[str, ...]) -> dict[str, tuple[float, float]]:
 
 
 @click.command()
-@_CAMPAIGN
+@campaign_option
 @click.option("--press", default=None, help="Name of the press.  [default: the one that was made safe]")
-@_BY
-@_NOTE
+@who_option
+@note_option
 def clear(campaign: Path | None, press: str | None, by: str | None, note: str) -> None:
     """Allow motion again after a press was made safe and a person has looked at it."""
     from pressopt.campaign.events import FaultCleared
@@ -174,34 +189,34 @@ def clear(campaign: Path | None, press: str | None, by: str | None, note: str) -
             known = ", ".join(f"{name} ({phase.value})" for name, phase in state.presses.items()) or "none"
             raise click.UsageError(f"{len(safe)} presses are in the safe state; say which with --press: {known}")
         (press,) = safe
-    _say(campaign, FaultCleared(press, by=_name(by), note=note), _name(by))
+    say(campaign, FaultCleared(press, by=name_of(by), note=note), name_of(by))
 
 
 @click.command()
-@_CAMPAIGN
-@_BY
-@_NOTE
+@campaign_option
+@who_option
+@note_option
 def pause(campaign: Path | None, by: str | None, note: str) -> None:
     """Propose nothing new; what runs goes on."""
     from pressopt.campaign.events import CampaignPaused
 
-    _say(campaign, CampaignPaused(note), _name(by))
+    say(campaign, CampaignPaused(note), name_of(by))
 
 
 @click.command()
-@_CAMPAIGN
-@_BY
+@campaign_option
+@who_option
 def unpause(campaign: Path | None, by: str | None) -> None:
     """Open a paused campaign again; `pressopt resume` then goes on."""
     from pressopt.campaign.events import CampaignContinued
 
-    _say(campaign, CampaignContinued(), _name(by))
+    say(campaign, CampaignContinued(), name_of(by))
 
 
 @click.command()
-@_CAMPAIGN
-@_BY
-@_NOTE
+@campaign_option
+@who_option
+@note_option
 def close(campaign: Path | None, by: str | None, note: str) -> None:
     """End a campaign before its budget is spent, with the answer that the data allow."""
     from pressopt.assembly import answer_of
@@ -209,7 +224,7 @@ def close(campaign: Path | None, by: str | None, note: str) -> None:
     from pressopt.store.places import find_campaign
 
     folder = find_campaign(campaign)
-    _say(folder, CampaignClosed(note or "closed by a person", answer_of(folder)), _name(by))
+    say(folder, CampaignClosed(note or "closed by a person", answer_of(folder)), name_of(by))
 
 
 @click.command()

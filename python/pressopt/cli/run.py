@@ -134,6 +134,12 @@ def _go(campaign: Campaign, *, as_json: bool, quiet: bool) -> None:
         if as_json:
             watcher = JsonWatcher()
             state = campaign.run(watcher, stop=stop)
+        elif terminal and closed is None and campaign.by_hand and sys.stdin.isatty():
+            from pressopt.cli.by_hand import AtPress
+
+            # A live picture and typed words do not go together.
+            watcher = LineWatcher(campaign.experiment, click.echo)
+            state = campaign.run(watcher, stop=stop, confirm=_Terminal(), ask=AtPress(click.echo))
         elif terminal and closed is None:
             with LiveWatcher(campaign.experiment, talk) as watcher:
                 state = campaign.run(watcher, stop=stop, confirm=_Terminal() if sys.stdin.isatty() else None)

@@ -8,11 +8,14 @@ from pressopt.instruments.indicator import IndicatorReading, LoadIndicator, conn
 from pressopt.instruments.laminator import ProfileLaminator, connect_laminator
 from pressopt.instruments.meter import ScpiResistanceMeter, connect_meter
 from pressopt.instruments.methodscript import MethodScriptAnalyzer
+from pressopt.instruments.person import ManualLaminator, ManualPress, manual
 from pressopt.instruments.press import ProfilePress, connect_press
 
 __all__ = [
     "IndicatorReading",
     "LoadIndicator",
+    "ManualLaminator",
+    "ManualPress",
     "MethodScriptAnalyzer",
     "ProfileLaminator",
     "ProfilePress",
@@ -24,4 +27,5 @@ __all__ = [
     "connect_laminator",
     "connect_meter",
     "connect_press",
+    "manual",
 ]

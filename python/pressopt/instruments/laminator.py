@@ -20,25 +20,8 @@ class ProfileLaminator:
 
     def __init__(self, device: Machine) -> None:
         profile = device.profile
-        roll, limits = profile.roll, profile.limits
-        assert roll is not None
-        assert limits.line_force_n_mm is not None
-        assert limits.speed_mm_s is not None
-        assert limits.temperature_c is not None
         self.device = device
-        self._capability = LaminatorCapability(
-            name=profile.name,
-            limit_n_mm=limits.line_force_n_mm,
-            min_n_mm=roll.min_n_mm,
-            limit_speed_mm_s=limits.speed_mm_s,
-            min_speed_mm_s=roll.min_mm_s,
-            limit_c=limits.temperature_c,
-            min_c=roll.min_c,
-            roll_radius_mm=roll.roll_radius_mm,
-            web_width_mm=roll.web_width_mm,
-            force_sd_rel=roll.force_sd_rel,
-            safe_state=SafeState(profile.safe_state),
-        )
+        self._capability = laminator_capability(profile)
         basic = ("line_force_n_mm", "speed_mm_s", "temperature_c", "passes_done", "state", "fault_code")
         self._watched = (*basic, *profile.interlocks)
 
@@ -134,6 +117,30 @@ class ProfileLaminator:
             interlocks={name: bool(seen[name].value) for name in self.device.profile.interlocks},
             fault="; ".join([*([said] if said else []), *trouble]),
         )
+
+
+def laminator_capability(profile: DeviceProfile) -> LaminatorCapability:
+    """What the laminator of ``profile`` can do."""
+    roll, limits = profile.roll, profile.limits
+    assert roll is not None  # the profile was checked when it was loaded
+    assert limits.line_force_n_mm is not None
+    assert limits.speed_mm_s is not None
+    assert limits.temperature_c is not None
+    return LaminatorCapability(
+        name=profile.name,
+        limit_n_mm=limits.line_force_n_mm,
+        min_n_mm=roll.min_n_mm,
+        limit_speed_mm_s=limits.speed_mm_s,
+        min_speed_mm_s=roll.min_mm_s,
+        limit_c=limits.temperature_c,
+        min_c=roll.min_c,
+        roll_radius_mm=roll.roll_radius_mm,
+        web_width_mm=roll.web_width_mm,
+        force_sd_rel=roll.force_sd_rel,
+        safe_state=SafeState(profile.safe_state),
+        temperature_sd_c=roll.temperature_sd_c,
+        heated=roll.heated,
+    )
 
 
 def check_roll_command(

@@ -25,25 +25,8 @@ class ProfilePress:
 
     def __init__(self, device: Machine) -> None:
         profile = device.profile
-        assert profile.press is not None
-        limits = profile.limits
-        assert limits.force_kn is not None
-        assert limits.ramp_kn_s is not None
-        assert limits.temperature_c is not None
         self.device = device
-        machine = profile.press
-        self._capability = PressCapability(
-            name=profile.name,
-            limit_kn=limits.force_kn,
-            min_kn=machine.min_controllable_kn,
-            resolution_kn=machine.resolution_kn,
-            limit_ramp_kn_s=limits.ramp_kn_s,
-            limit_c=limits.temperature_c,
-            min_c=machine.min_c,
-            force_sd_rel=machine.force_sd_rel,
-            safe_state=SafeState(profile.safe_state),
-            heated=machine.heated,
-        )
+        self._capability = press_capability(profile)
         given = [name for name in _OPTIONAL if name in profile.signals]
         warm = ("temperature_c",) if "temperature_c" in profile.signals else ()  # a cold press may have no sensor
         basic = ("force_kn", *warm, "state", "setpoint_kn", "fault_code")
@@ -155,6 +138,28 @@ class ProfilePress:
             interlocks={name: bool(seen[name].value) for name in self.device.profile.interlocks},
             fault="; ".join([*([said] if said else []), *trouble]),
         )
+
+
+def press_capability(profile: DeviceProfile) -> PressCapability:
+    """What the press of ``profile`` can do."""
+    machine, limits = profile.press, profile.limits
+    assert machine is not None  # the profile was checked when it was loaded
+    assert limits.force_kn is not None
+    assert limits.ramp_kn_s is not None
+    assert limits.temperature_c is not None
+    return PressCapability(
+        name=profile.name,
+        limit_kn=limits.force_kn,
+        min_kn=machine.min_controllable_kn,
+        resolution_kn=machine.resolution_kn,
+        limit_ramp_kn_s=limits.ramp_kn_s,
+        limit_c=limits.temperature_c,
+        min_c=machine.min_c,
+        force_sd_rel=machine.force_sd_rel,
+        safe_state=SafeState(profile.safe_state),
+        heated=machine.heated,
+        temperature_sd_c=machine.temperature_sd_c,
+    )
 
 
 def check_press_command(

@@ -23,7 +23,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from pressopt.pressing.press import PressCapability
+from pressopt.pressing.press import LaminatorCapability, PressCapability
 from pressopt.pressing.protocol import Die, PressingProtocol, RollStage, Stage
 from pressopt.pressing.record import PressRecord, StageRecord
 
@@ -193,7 +193,7 @@ class HandPress:
         other: Further units in which to say a force: (unit, kN per unit).
     """
 
-    capability: PressCapability
+    capability: PressCapability | LaminatorCapability
     gauge: Gauge
     die: Die
     other: tuple[tuple[str, float], ...] = (("kN", 1.0), ("tf", 9.80665))
@@ -373,7 +373,7 @@ class HandPress:
     def _reading(self, name: str, label: str, force_kn: float) -> Field:
         gauge = self.gauge
         slack = max(UNEXPLAINED_REL * gauge.shown(force_kn), UNEXPLAINED_STEPS * gauge.step)
-        most = gauge.shown(1.5 * self.capability.limit_kn)
+        most = gauge.shown(1.5 * cast(PressCapability, self.capability).limit_kn)
         return Field(name, label, gauge.unit, 0.0, most, gauge.shown(force_kn), slack)
 
     @staticmethod

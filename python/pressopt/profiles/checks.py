@@ -91,8 +91,8 @@ _SECTION = {
 }
 _SIGNAL_ENGINES = ("modbus-tcp", "modbus-rtu", "ascii-line")
 _ENGINES = {
-    "press": (*_SIGNAL_ENGINES, "parts"),
-    "laminator": (*_SIGNAL_ENGINES, "parts"),
+    "press": (*_SIGNAL_ENGINES, "parts", "person"),
+    "laminator": (*_SIGNAL_ENGINES, "parts", "person"),
     "impedance-analyzer": ("methodscript", "scpi", "zahner-remote2", "folder"),
     "resistance-meter": ("scpi",),
     "temperature-controller": _SIGNAL_ENGINES,
@@ -120,7 +120,10 @@ def contradictions(profile: DeviceProfile) -> Iterator[Violation]:
     misplaced = tuple(_places(profile))
     yield from misplaced
     vocabulary = VOCABULARY.get(profile.kind)
-    if vocabulary is not None:
+    if profile.link.engine == "person":
+        yield from _person(profile)
+        yield from _machine_limits(profile)
+    elif vocabulary is not None:
         yield from _names(profile, vocabulary)
         yield from _actions(profile, vocabulary)
         if not misplaced:
@@ -167,6 +170,25 @@ def _link(profile: DeviceProfile) -> Iterator[Violation]:
             f"{link.silence_s:g} s is shorter than link.timeout_s ({link.timeout_s:g} s), so that a late reply "
             "could meet the next question: give at least the time-out",
         )
+
+
+def _person(profile: DeviceProfile) -> Iterator[Violation]:
+    """A machine without wires: what the person reads, and nothing that only a wire could do."""
+    for table in ("signals", "actions"):
+        if getattr(profile, table):
+            yield Violation(table, f"a person works this machine: take [{table}] out, or name another link.engine")
+    if profile.link.url:
+        yield Violation("link.url", "a person has no address: take it out")
+    if profile.press is not None:
+        if not profile.press.gauge_unit:
+            yield Violation(
+                "press.gauge_unit", "say what the gauge shows: gauge_unit = 'tf', 'kN', 'oil bar', ..."
+            )
+        else:
+            has_ram = profile.press.ram_diameter_mm is not None
+            problem = unit_problem("gauge_kn", profile.press.gauge_unit, has_ram=has_ram)
+            if problem:
+                yield Violation("press.gauge_unit", problem)
 
 
 def _names(profile: DeviceProfile, vocabulary: Vocabulary) -> Iterator[Violation]:

@@ -23,7 +23,15 @@ Kind = Literal[
     "press", "laminator", "impedance-analyzer", "resistance-meter", "temperature-controller", "force-indicator"
 ]
 Engine = Literal[
-    "modbus-tcp", "modbus-rtu", "ascii-line", "parts", "methodscript", "scpi", "zahner-remote2", "folder"
+    "modbus-tcp",
+    "modbus-rtu",
+    "ascii-line",
+    "parts",
+    "person",
+    "methodscript",
+    "scpi",
+    "zahner-remote2",
+    "folder",
 ]
 Trust = Literal["documented", "twin", "bench"]
 SafeStateName = Literal["release", "hold_and_cool", "hold"]
@@ -204,6 +212,10 @@ class PressMachine:
         ram_diameter_mm: Diameter of the ram, where force is counted as oil pressure, mm.
         efficiency: Share of oil pressure times ram area that reaches the sample.
         stroke: Direction of pressing: an up-stroke press opens by its own weight when power fails.
+        temperature_sd_c: Standard deviation of the platen temperature by the class of its sensor, K; default: a
+            type K thermocouple of class 1, within 1.5 K (IEC 60584-1:2013), taken as evenly spread.
+        gauge_unit: Engine person: the unit on the gauge (``kN``, ``tf``, ``oil bar`` ...).
+        gauge_step: Engine person: the smallest difference that can be read on it, in that unit.
     """
 
     __pydantic_config__ = STRICT
@@ -219,6 +231,9 @@ class PressMachine:
     ram_diameter_mm: Positive | None = None
     efficiency: Share = 1.0
     stroke: Literal["up", "down"] = "up"
+    temperature_sd_c: Positive = 1.5 / math.sqrt(3)
+    gauge_unit: str = ""
+    gauge_step: Positive = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +247,8 @@ class RollMachine:
         roll_radius_mm: Radius of the rolls, mm.
         web_width_mm: Width over which the force is spread, mm.
         force_sd_rel: Relative standard deviation of line force.
+        temperature_sd_c: As for a press.
+        heated: Whether the rolls can be heated.
     """
 
     __pydantic_config__ = STRICT
@@ -245,6 +262,8 @@ class RollMachine:
     force_sd_rel: Share
     min_c: float = 20.0
     capacity_c: float = 200.0
+    temperature_sd_c: Positive = 1.5 / math.sqrt(3)
+    heated: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -492,10 +511,23 @@ class DeviceProfile:
         unit = UNITS[item.unit]
         gain, offset = item.scale * unit.factor, item.offset * unit.factor + unit.offset
         if unit.dimension == "oil pressure" and self.press is not None and self.press.ram_diameter_mm is not None:
-            # 1 MPa on 1 mm² is 1 N
-            kn_per_mpa = math.pi / 4 * self.press.ram_diameter_mm**2 * self.press.efficiency / 1000
+            kn_per_mpa = self.kn_per(item.unit) / unit.factor
             gain, offset = gain * kn_per_mpa, offset * kn_per_mpa
         return gain, offset
+
+    def kn_per(self, unit: str) -> float:
+        """Force on the sample for one ``unit`` of force or of oil pressure, kN.
+
+        Raises:
+            ValueError: It is another unit, or oil pressure without the ram.
+        """
+        known = UNITS[unit]
+        if known.dimension == "force":
+            return known.factor
+        if known.dimension != "oil pressure" or self.press is None or self.press.ram_diameter_mm is None:
+            raise ValueError(f"{unit!r} is no force on the sample of '{self.name}'")
+        # 1 MPa on 1 mm² is 1 N
+        return known.factor * math.pi / 4 * self.press.ram_diameter_mm**2 * self.press.efficiency / 1000
 
     def value_of(self, name: str, raw: float) -> float:
         """Value of signal ``name``, in the unit of its name, from the raw number."""
