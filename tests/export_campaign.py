@@ -20,6 +20,8 @@ from pressopt.campaign.journal import digest_of
 from pressopt.impedance.blob import spectrum_to_bytes
 from pressopt.impedance.spectrum import ImpedanceSpectrum, Sweep
 from pressopt.optimizer import DesignSpace, Interval, Recommendation, Settings, Variable
+from pressopt.pressing import Die, PressRecord
+from pressopt.pressing.record import StageRecord, record_to_bytes
 
 RESISTANCE = "interfacial_resistance_ohm_cm2"
 CURRENT = "critical_current_density_ma_cm2"
@@ -41,6 +43,35 @@ def spectrum(settings: Mapping[str, Any]) -> ImpedanceSpectrum:
     arc = resistance / (1 + (1j * omega * resistance * 2e-7) ** 0.9)
     noise = np.random.default_rng(3).normal(size=(2, omega.size)) * 0.05
     return ImpedanceSpectrum(frequency_hz, 38.0 + arc + 0.8 * (1j * omega) ** -0.25 + noise[0] + 1j * noise[1])
+
+
+def press_record(settings: Mapping[str, Any]) -> PressRecord:
+    """Ramp, hold and release of both stages, with a little less pressure than was asked, and one refill."""
+    p, t, c = (float(settings[f"lamination.{name}"]) for name in ("pressure_mpa", "dwell_s", "temperature_c"))
+    die = Die(10.0)
+    time_s = np.array([0.0, 10.0, 70.0, 70.0 + p / 0.5, 70.0 + p / 0.5 + t, 200.0 + 2 * p + t])
+    pressure_mpa = np.array([0.0, 5.0, 5.0, p, 0.99 * p, 5.0])
+    return PressRecord(
+        press="twin-press",
+        time_s=time_s,
+        force_kn=pressure_mpa * die.area_mm2 / 1000,
+        temperature_c=np.array([25.0, 25.0, 25.0, c, c + 0.4, 25.0]),
+        stage=np.array([-1, 0, 0, 1, 1, -1]),
+        stages=(
+            StageRecord(
+                "seat", {"pressure_mpa": 5.0, "dwell_s": 60.0, "temperature_c": 25.0},
+                {"pressure_mpa": 5.0, "dwell_s": 60.0, "temperature_c": 25.0},
+                {"pressure_mpa": 0.05, "dwell_s": 0.5, "temperature_c": 0.5}, 0, 0.0, 300.0,
+            ),
+            StageRecord(
+                "lamination", {"pressure_mpa": p, "dwell_s": t, "temperature_c": c},
+                {"pressure_mpa": 0.99 * p, "dwell_s": t + 1.0, "temperature_c": c + 0.4},
+                {"pressure_mpa": 0.01 * p, "dwell_s": 0.5, "temperature_c": 0.5}, 1, 0.02 * p, p * t,
+            ),
+        ),
+        held_mpa=5.0,
+        held_c=25.0,
+    )  # fmt: skip
 
 
 #: Pressure, dwell, temperature, and how each of the twelve cells ended.
@@ -92,7 +123,7 @@ def one_trial(number: int) -> list[tuple[e.Event, tuple[bytes, ...]]]:
     }
     value = truth(settings)
     predicted = {} if reason == "initial design" else {RESISTANCE: (value * 1.1, value * 0.7, value * 1.6)}
-    record, raw = f"record {number}".encode(), spectrum_to_bytes(spectrum(settings))
+    record, raw = record_to_bytes(press_record(settings)), spectrum_to_bytes(spectrum(settings))
     achieved = {
         "lamination.pressure_mpa": pressure_mpa * 0.99,
         "lamination.dwell_s": dwell_s + 1.0,
@@ -112,7 +143,9 @@ def one_trial(number: int) -> list[tuple[e.Event, tuple[bytes, ...]]]:
         (e.Proposed(number, settings, reason, "physics-gp", predicted, 0.9), ()),
         (e.Loaded(number, "sample changer"), ()),
         (e.PressingStarted(number, "twin-press", {}), ()),
-        (e.PressingFinished(number, digest_of(record), achieved, 5.0, 25.0), (record,)),
+        (e.PressingFinished(number, digest_of(record), achieved, 5.0, 25.0, ("paused 4 s",)), (record,))
+        if failure == "spoilt"
+        else (e.PressingFinished(number, digest_of(record), achieved, 5.0, 25.0), (record,)),
         (e.SpectrumRecorded(number, digest_of(raw), "spectrum", 1, "twin-analyser"), (raw,)),
         (measured, ()),
     ]
