@@ -357,16 +357,7 @@ class Campaign:
 
     def target_missed(self, state: CampaignState) -> bool:
         """Whether an objective has a target that the recommended protocol is not expected to reach."""
-        expected: Mapping[str, Any] = (state.closed.recommendation if state.closed else {}).get("expected", {})
-        for goal in self.experiment.objectives:
-            if goal.target is None:
-                continue
-            if goal.quantity not in expected:
-                return True  # nothing valid was measured: nothing is expected to reach it
-            median = float(expected[goal.quantity]["median"])
-            if median > goal.target if goal.direction == "minimize" else median < goal.target:
-                return True
-        return False
+        return target_missed(self.experiment, state)
 
     def write_results(self) -> list[Path]:
         """Write protocol, operator's sheet, table and pictures into the campaign's folder; return their paths."""
@@ -394,6 +385,20 @@ class Campaign:
             return ()
         check_unchanged(document, self.experiment, self.folder)
         return compare(document, self.experiment, self.state)
+
+
+def target_missed(experiment: Experiment, state: CampaignState) -> bool:
+    """Whether an objective has a target that the recommended protocol is not expected to reach."""
+    expected: Mapping[str, Any] = (state.closed.recommendation if state.closed else {}).get("expected", {})
+    for goal in experiment.objectives:
+        if goal.target is None:
+            continue
+        if goal.quantity not in expected:
+            return True  # nothing valid was measured: nothing is expected to reach it
+        median = float(expected[goal.quantity]["median"])
+        if median > goal.target if goal.direction == "minimize" else median < goal.target:
+            return True
+    return False
 
 
 class SilentWatcher:

@@ -17,6 +17,7 @@ PressoptError
 │   └── StageFailedError    a stage left its tolerances; carries what the cell got until then
 ├── JournalError            JournalUnreadable, JournalNewer, JournalLocked, JournalFull, JournalMissing
 ├── LifecycleError          an event that the lifecycle table does not allow
+├── ServiceError            a service cannot be reached, or refused
 ├── StudyError              a study's folder or its workers cannot be used; finished blocks are kept
 └── NeedsPersonError        nothing may move before a person has looked
 """
@@ -214,3 +215,7 @@ class StudyError(PressoptError):
 
 class NeedsPersonError(PressoptError):
     """Nothing may move before a person has looked and said what was found."""
+
+
+class ServiceError(PressoptError):
+    """A service cannot be reached, or refused."""

@@ -121,6 +121,8 @@ class Runner:
         confirm: Asks a person at hand whether the cell of a trial is loaded; returns their name, or None: not yet.
         ask: Asks the person who works a manual press what is open; the inbox is heard beside it.
         separator_ohm: The least resistance that an unshorted cell can have, by its settings.
+        given: Gives the next trial where somebody else proposes and decides when it is enough (a service), or
+            None: nothing more for now.
     """
 
     def __init__(
@@ -137,6 +139,7 @@ class Runner:
         confirm: Callable[[TrialState], str | None] | None = None,
         ask: AskPerson | None = None,
         separator_ohm: SeparatorResistance | None = None,
+        given: Callable[[CampaignState], e.Proposed | None] | None = None,
     ) -> None:
         self.experiment = experiment
         self.journal = journal
@@ -148,6 +151,7 @@ class Runner:
         self._changes = changes or {}
         self._confirm = confirm
         self._ask = ask
+        self._given = given
         self._hand = self._person_at_press()
         self._seen_loaded: set[int] = set()  # cells whose loading this process was told of
         self.state = replay(journal.entries())
@@ -208,6 +212,11 @@ class Runner:
         if not reason:
             if self.stop.requested or self.state.phase is CampaignPhase.PAUSED:
                 return False
+            if self._given is not None:
+                proposal = self._given(self.state)
+                if proposal is not None:
+                    self._record(proposal)
+                return proposal is not None
             reason = self._why_finished()
         if reason:
             self._finish_machine()

@@ -144,7 +144,14 @@ def _tell(error: errors.PressoptError, code: int, *, as_json: bool) -> None:
 @click.command_panel("Service", commands=["serve"])
 @click.command_panel("Reference", commands=["materials", "schema", "twin", "verify"])
 @click.version_option(package_name="pressopt", message="pressopt %(version)s")
-def cli() -> None:
+@click.option(
+    "--server",
+    envvar="PRESSOPT_SERVER",
+    metavar="URL",
+    help="Work with the campaigns of this service (`pressopt serve`) instead of those on this disk.",
+)
+@click.option("--token", envvar="PRESSOPT_TOKEN", metavar="TOKEN", help="Who you are to that service.")
+def cli(server: str | None, token: str | None) -> None:
     """Find, in as few cells as possible, how to press a solid-state-battery interface, and run the press.
 
     Begin with `pressopt run experiments/li-lpscl-symmetric.toml`: a whole campaign on the built-in twin.

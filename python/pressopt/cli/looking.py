@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from pressopt.export.answer import Answer
     from pressopt.optimizer import Recommender
     from pressopt.store import SqliteJournal
+    from pressopt.surrogate import Prediction
 
 
 @dataclass(frozen=True)
@@ -19,16 +21,18 @@ class Look:
     """An open look at a campaign.
 
     Attributes:
-        folder: Of the campaign.
+        folder: Of the campaign; for one of a service the folder of its id here, which need not exist.
         journal: Open for reading.
         answer: What it has found so far.
         recommender: Its engine, where one was asked for.
+        untouched: What the physics expects of the untouched cell, where it was asked.
     """
 
     folder: Path
     journal: SqliteJournal
     answer: Answer
     recommender: Recommender | None
+    untouched: Prediction | None = None
 
 
 @contextlib.contextmanager
@@ -36,7 +40,8 @@ def look_at(where: Path | None, *, think: bool, approved_by: str | None = None) 
     """Open a campaign for looking.
 
     Args:
-        where: Its folder or experiment file; None: the newest below the working folder.
+        where: Its folder or experiment file; None: the newest below the working folder. With ``--server`` its id
+            or name there; None: the newest there.
         think: Whether to ask the engine: for the recommendation of an unfinished campaign, for the untouched cell,
             for a response surface. Without, only what the journal says.
         approved_by: Who releases the protocol, for what is exported.
@@ -48,10 +53,8 @@ def look_at(where: Path | None, *, think: bool, approved_by: str | None = None) 
     from pressopt.campaign.replay import replay
     from pressopt.export.answer import gather
     from pressopt.store import SqliteJournal
-    from pressopt.store.places import find_campaign, journal_of
 
-    folder = find_campaign(where)
-    with contextlib.closing(SqliteJournal.read(journal_of(folder))) as journal:
+    with _located(where) as (folder, path), contextlib.closing(SqliteJournal.read(path)) as journal:
         experiment = experiment_of(journal)
         state = replay(journal.entries())
         recommender = recommendation = untouched = None
@@ -73,4 +76,22 @@ def look_at(where: Path | None, *, think: bool, approved_by: str | None = None) 
             recommender=recommender,
             approved_by=approved_by,
         )
-        yield Look(folder, journal, answer, recommender)
+        yield Look(folder, journal, answer, recommender, untouched)
+
+
+@contextlib.contextmanager
+def _located(where: Path | None) -> Iterator[tuple[Path, Path]]:
+    """Yield the folder of a campaign and its journal: the one that lies here, or a copy of the service's."""
+    from pressopt.cli.remote import campaign_there, client_of
+    from pressopt.store.places import find_campaign, journal_of
+
+    with client_of() as client:
+        if client is None:
+            folder = find_campaign(where)
+            yield folder, journal_of(folder)
+            return
+        campaign = campaign_there(client, where)
+        with tempfile.TemporaryDirectory(prefix="pressopt-") as copied:
+            path = Path(copied) / "journal.sqlite"
+            path.write_bytes(client.journal(campaign))
+            yield Path(campaign), path

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 campaign_option = click.option(
     "--campaign",
     type=click.Path(path_type=Path),
-    help="Folder or experiment file of the campaign.  [default: the newest below this folder]",
+    help="Folder or experiment file of the campaign; with --server its id.  [default: the newest]",
 )
 who_option = click.option("--by", default=None, help="Who says so.  [default: your login name]")
 note_option = click.option("--note", default="", help="A word on why.")
@@ -31,10 +31,17 @@ def say(
     ``needs_runner``: what follows from it only a running campaign can tell, so it stays in the inbox until then.
     """
     from pressopt.campaign.replay import check_wish, replay
+    from pressopt.cli.remote import campaign_there, client_of, say_there
     from pressopt.errors import JournalLocked
     from pressopt.store import SqliteJournal, leave_wish
     from pressopt.store.places import find_campaign, journal_of
 
+    with client_of() as client:
+        if client is not None:
+            there = campaign_there(client, campaign)
+            say_there(client, there, event, by, blobs)
+            click.echo(f"noted by {client.url}: {type(event).__name__} in {there}")
+            return
     path = journal_of(find_campaign(campaign))
     with contextlib.closing(SqliteJournal.read(path)) as journal:
         check_wish(replay(journal.entries()), event, actor=by)
@@ -177,13 +184,11 @@ def clear(campaign: Path | None, press: str | None, by: str | None, note: str) -
     """Allow motion again after a press was made safe and a person has looked at it."""
     from pressopt.campaign.events import FaultCleared
     from pressopt.campaign.lifecycle import PressPhase
-    from pressopt.campaign.replay import replay
-    from pressopt.store import SqliteJournal
-    from pressopt.store.places import find_campaign, journal_of
+    from pressopt.cli.looking import look_at
 
     if press is None:
-        with contextlib.closing(SqliteJournal.read(journal_of(find_campaign(campaign)))) as journal:
-            state = replay(journal.entries())
+        with look_at(campaign, think=False) as look:
+            state = look.answer.state
         safe = [name for name, phase in state.presses.items() if phase is PressPhase.SAFE]
         if len(safe) != 1:
             known = ", ".join(f"{name} ({phase.value})" for name, phase in state.presses.items()) or "none"
@@ -221,10 +226,12 @@ def close(campaign: Path | None, by: str | None, note: str) -> None:
     """End a campaign before its budget is spent, with the answer that the data allow."""
     from pressopt.assembly import answer_of
     from pressopt.campaign.events import CampaignClosed
+    from pressopt.cli.remote import client_of
     from pressopt.store.places import find_campaign
 
-    folder = find_campaign(campaign)
-    say(folder, CampaignClosed(note or "closed by a person", answer_of(folder)), name_of(by))
+    with client_of() as client:  # a service thinks for itself
+        answer = {} if client is not None else answer_of(find_campaign(campaign))
+    say(campaign, CampaignClosed(note or "closed by a person", answer), name_of(by))
 
 
 @click.command()

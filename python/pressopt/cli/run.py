@@ -51,6 +51,7 @@ _STOPPING = b"\nstopping: the trial in flight ends first; Ctrl-C again breaks it
     "--trials", type=click.IntRange(min=1), help="Press at most so many cells, instead of the file's budget."
 )
 @click.option("--seed", type=int, help="Another seed than the file's.")
+@click.option("--priority", type=int, default=0, help="With --server: the higher goes first.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per event on standard output.")
 @click.option("--quiet", is_flag=True, help="Only the answer.")
 def run(
@@ -63,6 +64,7 @@ def run(
     new: bool,
     trials: int | None,
     seed: int | None,
+    priority: int,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -79,6 +81,8 @@ def run(
         pressopt run experiments/na-stack-pressure.toml --trials 12 --json > events.jsonl
 
         pressopt run --protocol protocol.json --cells 3 --on our-bench.toml
+
+        pressopt --server http://127.0.0.1:8765 run experiments/li-lpscl-symmetric.toml
     """
     if protocol is not None:
         wrong = {"EXPERIMENT": experiment, "--new": new or None, "--trials": trials, "--seed": seed}
@@ -95,6 +99,13 @@ def run(
     given = [name for name, value in {"--cells": cells, "--on": on, "--press": press}.items() if value is not None]
     if given:
         raise click.UsageError(f"{', '.join(given)} goes with --protocol only")
+    from pressopt.cli.remote import client_of, watch
+
+    with client_of() as client:
+        if client is not None:
+            there = client.create(experiment, presses=["*"], priority=priority, trials=trials, seed=seed)
+            watch(client, there, as_json=as_json, quiet=quiet)
+            return
     from pressopt.assembly import begin_campaign
 
     _go(begin_campaign(experiment, store=store, new=new, trials=trials, seed=seed), as_json=as_json, quiet=quiet)
@@ -110,6 +121,14 @@ def resume(campaign: Path | None, as_json: bool, quiet: bool) -> None:
     Nothing is lost and no cell is pressed twice, however the program ended. If it ended while the ram may have
     moved, this stops with exit code 7 and asks what a person found; `pressopt resolve` answers.
     """
+    from pressopt.cli.remote import campaign_there, client_of, watch
+
+    with client_of() as client:
+        if client is not None:
+            there = campaign_there(client, campaign)
+            client.resume(there)
+            watch(client, there, as_json=as_json, quiet=quiet)
+            return
     from pressopt.assembly import continue_campaign
 
     _go(continue_campaign(campaign), as_json=as_json, quiet=quiet)

@@ -34,6 +34,11 @@ def digest_of_token(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def fresh_token() -> str:
+    """Return 256 random bits as text."""
+    return _PREFIX + secrets.token_urlsafe(32)
+
+
 def new_token(state: ServiceState, name: str, role: str) -> tuple[str, TokenCreated]:
     """Return a fresh token, to be shown once, and the event that makes it valid.
 
@@ -46,7 +51,7 @@ def new_token(state: ServiceState, name: str, role: str) -> tuple[str, TokenCrea
     known = state.tokens.get(name)
     if known is not None and not known.revoked_at:
         raise LifecycleError(f"'{name}' has a token already: revoke it first, or choose another name")
-    token = _PREFIX + secrets.token_urlsafe(32)
+    token = fresh_token()
     return token, TokenCreated(name, role, digest_of_token(token))
 
 

@@ -114,6 +114,16 @@ class Resolving(Confirming):
     outcomes: Annotated[dict[str, Value], Field(max_length=20)] = {}
 
 
+class Answering(Confirming):
+    """What the person at a manual press says of the question that is open; every value is entered twice."""
+
+    question: Annotated[int, Field(ge=1, le=10_000, description="Its number within the trial.")]
+    action: Literal["done", "abort"] = "done"
+    values: Annotated[dict[str, FiniteFloat], Field(max_length=50)] = {}
+    again: Annotated[dict[str, FiniteFloat], Field(max_length=50)] = {}
+    why: Words = ""
+
+
 class Clearing(Confirming):
     """A person has looked at a press and allows motion again."""
 

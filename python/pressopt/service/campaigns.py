@@ -277,11 +277,13 @@ class Campaigns:
             "outcomes": outcomes_document(found.outcomes if found is not None else trial.outcomes),
         }
 
-    async def attach(self, campaign: str, number: int, data: bytes, name: str, by: By) -> dict[str, Any]:
+    async def attach(
+        self, campaign: str, number: int, data: bytes, name: str, by: By, *, note: str = ""
+    ) -> dict[str, Any]:
         """Keep a file with a trial; the same file twice is one."""
         hosted = await self.host.hosted(campaign)
         digest = digest_of(data)
-        event = e.Attached(number, safe_name(name), digest, by=by.name)
+        event = e.Attached(number, safe_name(name), digest, note, by.name)
         document = {"campaign": campaign, "trial": number, "name": event.name, "sha256": digest, "size": len(data)}
         async with hosted.lock:
             trial = trial_of(hosted.decided, number)

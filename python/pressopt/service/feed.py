@@ -34,6 +34,7 @@ class News:
             "at": row.at,
             "actor": row.actor,
             "event": row.kind,
+            "version": row.version,
             "data": json.loads(row.body),
         }
 

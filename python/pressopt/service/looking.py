@@ -120,6 +120,7 @@ class Looking:
                 state,
                 recommendation=recommendation,
                 untouched=_untouched(surrogate, hosted),
+                recommender=recommender,
             )
 
         return await self._host.think(answer)
@@ -132,6 +133,7 @@ class Looking:
         trial = trial_of(hosted.shown, number)
         answer = gather(hosted.experiment, hosted.shown)
         document = await self._host.think(trial_overview, answer, number, self._host.journal(campaign))
+        document["question"] = trial.question.question if trial.question is not None else None
         document["files"] = _files(trial.attached)
         document["assigned"] = self._host.state.assigned.get((campaign, number))
         return dict(document)

@@ -17,6 +17,7 @@ from pressopt.errors import InputError, LifecycleError, PressoptError, Violation
 from pressopt.pressing import PressCapability, SafeState
 from pressopt.service.acts import EntryRefused, PressOrdered, TrialAssigned, WordSent
 from pressopt.service.campaigns import Campaigns, trial_document, trial_of, trials_left
+from pressopt.service.courier import digests_of
 from pressopt.service.host import By, Host, NotFound
 from pressopt.service.hosted import Hosted
 from pressopt.service.press_plan import PressPlan
@@ -159,11 +160,20 @@ class Presses:
             "changes": dict(opened.changes),
             "trial": trial.number,
             "phase": trial.phase.value,
+            "loaded_by": self._loaded_by(hosted, trial),
             "settings": dict(trial.settings),
             "reason": trial.reason,
             "feasibility": trial.feasibility,
             "predicted": {name: list(interval) for name, interval in trial.predicted.items()},
         }
+
+    def _loaded_by(self, hosted: Hosted, trial: TrialState) -> str | None:
+        """Who confirmed that the cell lies under the press; None: nobody yet, or it was not asked."""
+        if trial.phase is not Phase.LOADED:
+            return None
+        events = (row.entry().event for row in self._host.ledger.rows(hosted.id) if row.kind == e.Loaded.__name__)
+        names = [one.by for one in events if isinstance(one, e.Loaded) and one.trial == trial.number]
+        return names[-1] if names else None
 
     # ------------------------------------------------------------------ what runners tell
 
@@ -228,7 +238,7 @@ class Presses:
                     continue
                 events.append(event)
                 origins.append((actor if actor != "runner" else f"press {press}", at))
-            named = {digest for event in events for digest in _digests(event)}
+            named = {digest for event in events for digest in digests_of(event)}
             kept = [data for data in blobs if digest_of(data) in named]
             last = fresh[-1][0]
             wait = await self._host.commit(
@@ -309,7 +319,12 @@ class Presses:
             open_now = hosted.decided.phase is CampaignPhase.OPEN
             events = (e.CampaignPaused(reason),) if open_now else ()
             document = {"id": campaign, "stopped": stopped}
-            acts = tuple(PressOrdered(press, "break-off") for press in stopped)
+            given_up = [
+                _sent(press, campaign, e.TrialRejected(trial.number, reason, by.name))
+                for trial in hosted.decided.in_flight
+                if trial.phase in WAITING and (press := assigned.get((campaign, trial.number))) is not None
+            ]
+            acts = (*(PressOrdered(press, "break-off") for press in stopped), *given_up)
             wait = await self._host.commit(hosted, events, by, document, acts=acts)
         answer = await wait()
         for press in stopped:
@@ -351,16 +366,6 @@ def _known(state: CampaignState, event: e.Event) -> bool:
     if isinstance(event, e.Loaded):
         return event.trial in state.trials and state.trials[event.trial].phase is Phase.LOADED
     return False
-
-
-def _digests(event: e.Event) -> tuple[str, ...]:
-    match event:
-        case e.PressingFinished() | e.Faulted():
-            return (event.record,)
-        case e.SpectrumRecorded():
-            return (event.measurement,)
-        case _:
-            return ()
 
 
 def _capability(plain: Any) -> PressCapability | None:

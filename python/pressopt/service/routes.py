@@ -331,11 +331,19 @@ async def list_files(service: Service, by: Viewer, campaign: Campaign, trial: Tr
 
 @router.post("/campaigns/{campaign}/trials/{trial}/files", status_code=201, tags=["trials"])
 async def attach_file(
-    service: Service, by: Operator, campaign: Campaign, trial: Trial, request: Request, name: FileName
+    service: Service,
+    by: Operator,
+    campaign: Campaign,
+    trial: Trial,
+    request: Request,
+    name: FileName,
+    note: Annotated[str, Query(max_length=2000)] = "",
 ) -> Response:
     """Keep a file with a trial: the body of the request."""
     data = await request.body()
-    return await _once(service, by, lambda: service.campaigns.attach(campaign, trial, data, name, by), 201)
+    return await _once(
+        service, by, lambda: service.campaigns.attach(campaign, trial, data, name, by, note=note), 201
+    )
 
 
 @router.get("/campaigns/{campaign}/trials/{trial}/files/{sha256}", tags=["trials"])
@@ -380,6 +388,17 @@ async def resolve(
         note=body.note,
         achieved=dict(body.achieved),
         outcomes={name: (one.value, one.sd) for name, one in body.outcomes.items()},
+    )
+    return await _once(service, by, lambda: service.presses.word(campaign, trial, event, by))
+
+
+@router.post("/campaigns/{campaign}/trials/{trial}/answer", tags=["trials"])
+async def answer(
+    service: Service, by: Operator, campaign: Campaign, trial: Trial, body: bodies.Answering
+) -> Response:
+    """Answer the open question of a trial at a manual press; its runner checks the values and asks again or goes on."""
+    event = e.PersonAnswered(
+        trial, body.question, dict(body.values), dict(body.again), body.action, body.why, _person(by, body)
     )
     return await _once(service, by, lambda: service.presses.word(campaign, trial, event, by))
 

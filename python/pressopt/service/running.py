@@ -14,6 +14,7 @@ from pressopt.service.host import By, Host
 from pressopt.service.looking import Looking
 from pressopt.service.presses import Presses
 from pressopt.service.settings import Settings
+from pressopt.service.watching import Watching
 
 
 @dataclass(frozen=True)
@@ -62,4 +63,6 @@ async def run_service(settings: Settings, ledger: Ledger) -> AsyncIterator[Runni
         settings.refuse_without_tokens(host.state)
         campaigns = Campaigns(host)
         presses = Presses(host, campaigns, settings.presses)
+        if settings.presses:
+            host.spawn(Watching(host, settings).run())
         yield Running(settings, host, campaigns, presses, Looking(host))

@@ -266,11 +266,19 @@ class SqliteJournal:
 
     # ------------------------------------------------------------------ the whole journal, elsewhere
 
-    def rows(self) -> list[Row]:
-        """All entries as they were written, their events still text."""
+    def last_seq(self) -> int:
+        """Number of the newest entry; 0 while there is none."""
+        try:
+            return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])
+        except sqlite3.Error as error:
+            raise JournalUnreadable(f"{self.path} is damaged: {error}") from error
+
+    def rows(self, after: int = 0) -> list[Row]:
+        """Entries after number ``after`` as they were written, their events still text."""
         try:
             found = self._db.execute(
-                "SELECT seq, at, actor, kind, version, body, digest FROM event ORDER BY seq"
+                "SELECT seq, at, actor, kind, version, body, digest FROM event WHERE seq > ? ORDER BY seq",
+                (after,),
             ).fetchall()
         except sqlite3.Error as error:
             raise JournalUnreadable(f"{self.path} is damaged: {error}") from error
