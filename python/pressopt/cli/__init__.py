@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import keyword
 import sys
 import traceback
 from typing import Any
@@ -32,7 +33,7 @@ COMMANDS: dict[str, str] = {
     "pause": "people",
     "unpause": "people",
     "close": "people",
-    "verify": "people",
+    "verify": "storing",
     "predict": "study.predict",
     "map": "study.map",
     "screen": "study.screen",
@@ -42,6 +43,11 @@ COMMANDS: dict[str, str] = {
     "schema": "schema",
     "twin": "twin",
     "serve": "serve",
+    "token": "storing",
+    "backup": "storing",
+    "restore": "storing",
+    "fetch": "storing",
+    "import": "storing",
 }
 
 EXIT_CODES = (
@@ -60,7 +66,8 @@ class LazyGroup(click.RichGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        return getattr(importlib.import_module(f"pressopt.cli.{COMMANDS[cmd_name]}"), cmd_name)
+        module = importlib.import_module(f"pressopt.cli.{COMMANDS[cmd_name]}")
+        return getattr(module, f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name)
 
 
 def exit_code(error: errors.PressoptError) -> int:
@@ -141,7 +148,7 @@ def _tell(error: errors.PressoptError, code: int, *, as_json: bool) -> None:
     commands=["confirm", "reject", "answer", "attach", "resolve", "clear", "pause", "unpause", "close"],
 )
 @click.command_panel("Studies", commands=["predict", "map", "screen"])
-@click.command_panel("Service", commands=["serve"])
+@click.command_panel("Service", commands=["serve", "token", "backup", "restore", "fetch", "import"])
 @click.command_panel("Reference", commands=["materials", "schema", "twin", "verify"])
 @click.version_option(package_name="pressopt", message="pressopt %(version)s")
 @click.option(

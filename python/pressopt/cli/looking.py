@@ -54,7 +54,7 @@ def look_at(where: Path | None, *, think: bool, approved_by: str | None = None) 
     from pressopt.export.answer import gather
     from pressopt.store import SqliteJournal
 
-    with _located(where) as (folder, path), contextlib.closing(SqliteJournal.read(path)) as journal:
+    with located(where) as (folder, path), contextlib.closing(SqliteJournal.read(path)) as journal:
         experiment = experiment_of(journal)
         state = replay(journal.entries())
         recommender = recommendation = untouched = None
@@ -80,7 +80,7 @@ def look_at(where: Path | None, *, think: bool, approved_by: str | None = None) 
 
 
 @contextlib.contextmanager
-def _located(where: Path | None) -> Iterator[tuple[Path, Path]]:
+def located(where: Path | None) -> Iterator[tuple[Path, Path]]:
     """Yield the folder of a campaign and its journal: the one that lies here, or a copy of the service's."""
     from pressopt.cli.remote import campaign_there, client_of
     from pressopt.store.places import find_campaign, journal_of

@@ -1,10 +1,9 @@
-"""What people say to a campaign: confirm, reject, resolve, clear, pause, unpause, close; and verify."""
+"""What people say to a campaign: confirm, reject, resolve, clear, pause, unpause, close."""
 
 from __future__ import annotations
 
 import contextlib
 import getpass
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -232,23 +231,3 @@ def close(campaign: Path | None, by: str | None, note: str) -> None:
     with client_of() as client:  # a service thinks for itself
         answer = {} if client is not None else answer_of(find_campaign(campaign))
     say(campaign, CampaignClosed(note or "closed by a person", answer), name_of(by))
-
-
-@click.command()
-@click.argument("campaign", required=False, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def verify(campaign: Path | None, as_json: bool) -> None:
-    """Check that no entry and no raw data of a journal were changed after they were written."""
-    from pressopt.store import SqliteJournal
-    from pressopt.store.places import find_campaign, journal_of
-
-    path = journal_of(find_campaign(campaign))
-    with contextlib.closing(SqliteJournal.read(path)) as journal:
-        count = journal.verify()
-        head = list(journal.entries())[-1].digest if count else ""
-    if as_json:
-        click.echo(
-            json.dumps({"schema": "pressopt/verify/1", "journal": str(path), "entries": count, "head": head})
-        )
-    else:
-        click.echo(f"{path}: {count} entries, unchanged since they were written; head {head[:12]}")

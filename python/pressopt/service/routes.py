@@ -396,7 +396,7 @@ async def resolve(
 async def answer(
     service: Service, by: Operator, campaign: Campaign, trial: Trial, body: bodies.Answering
 ) -> Response:
-    """Answer the open question of a trial at a manual press; its runner checks the values and asks again or goes on."""
+    """Answer the open question of a trial at a manual press; its runner checks the values."""
     event = e.PersonAnswered(
         trial, body.question, dict(body.values), dict(body.again), body.action, body.why, _person(by, body)
     )
