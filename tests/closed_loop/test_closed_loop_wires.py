@@ -10,7 +10,8 @@ import pytest
 
 from pressopt.assembly import begin_campaign
 from pressopt.clock import FastClock
-from virtual_campaigns import experiment, press
+from pressopt.study.virtual import press
+from virtual_campaigns import experiment
 
 TRIALS = 6
 

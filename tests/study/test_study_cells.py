@@ -126,9 +126,8 @@ def test_a_map_is_the_surrogate_at_every_point() -> None:
         LPSCL, surrogate, "pressure", "dwell=10 s..1 h", RESISTANCE, {"lamination.temperature_c": 60.0}
     )
     surface = compute_map(plan, surrogate, Inline(), points=7, draws=16)
-    settings = {
-        "lamination.pressure_mpa": surface.x[4], "lamination.dwell_s": surface.y[2], "lamination.temperature_c": 60.0,
-    }  # fmt: skip
+    settings = {"lamination.pressure_mpa": surface.x[4], "lamination.dwell_s": surface.y[2], **plan.held}
+    settings = {name: settings[name] for name in LPSCL.space.names}
     alone = surrogate.predict(LPSCL.protocol(settings)).nominal
     assert surface.expected[2, 4] == alone[RESISTANCE][0]
     fails = 1 - (1 - alone["short_probability"][0]) * (1 - alone["crack_probability"][0])

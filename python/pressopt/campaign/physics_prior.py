@@ -25,7 +25,7 @@ class SurrogatePrior:
     def __init__(self, experiment: Experiment, surrogate: Surrogate, *, draws: int = DRAWS) -> None:
         self._experiment = experiment
         self._surrogate = surrogate
-        self._draws = draws
+        self._parameters = surrogate.prior(draws, experiment.seed)
         self._last: tuple[tuple[tuple[tuple[str, float | int | str], ...], ...], Prediction] | None = None
 
     def draws(self, quantity: str, settings: Sequence[Settings]) -> NDArray[np.float64]:
@@ -51,6 +51,6 @@ class SurrogatePrior:
         if self._last is None or self._last[0] != key:
             columns = self._experiment.table(settings)
             table = ProtocolTable.roll(**columns) if self._experiment.rolled else ProtocolTable.platen(**columns)
-            found = self._surrogate.predict(table, draws=self._draws, seed=self._experiment.seed)
+            found = self._surrogate.predict(table, parameters=self._parameters)
             self._last = (key, found)
         return self._last[1]

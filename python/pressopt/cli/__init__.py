@@ -39,6 +39,7 @@ COMMANDS: dict[str, str] = {
     "screen": "study.screen",
     "answer": "by_hand",
     "attach": "by_hand",
+    "simulate": "study.simulate",
     "materials": "materials",
     "schema": "schema",
     "twin": "twin",
@@ -147,7 +148,7 @@ def _tell(error: errors.PressoptError, code: int, *, as_json: bool) -> None:
     "People at the press",
     commands=["confirm", "reject", "answer", "attach", "resolve", "clear", "pause", "unpause", "close"],
 )
-@click.command_panel("Studies", commands=["predict", "map", "screen"])
+@click.command_panel("Studies", commands=["predict", "map", "screen", "simulate"])
 @click.command_panel("Service", commands=["serve", "token", "backup", "restore", "fetch", "import"])
 @click.command_panel("Reference", commands=["materials", "schema", "twin", "verify"])
 @click.version_option(package_name="pressopt", message="pressopt %(version)s")

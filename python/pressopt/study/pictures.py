@@ -6,13 +6,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pressopt.errors import InputError, StudyError, Violation
-from pressopt.export.pictures.style import picture_bytes, plain_ticks, quantity_axis, time_ticks
+from pressopt.export.pictures.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY,
+    SOFT,
+    VERMILION,
+    picture_bytes,
+    plain_ticks,
+    quantity_axis,
+    time_ticks,
+)
 from pressopt.export.wording import quantity_unit
 from pressopt.pressing import QUANTITIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+#: One after the other, for what stands side by side.
+COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK, SOFT)
 
 
 def write_picture(figure: Figure, path: Path) -> list[Path]:
@@ -45,3 +62,13 @@ def dress_axis(axes: Axes, which: Literal["x", "y"], quantity: str) -> None:
             time_ticks(axes, which, low, high)
         else:
             plain_ticks(axes, which)
+
+
+def percent_axis(axes: Axes, which: Literal["x", "y"]) -> None:
+    """A logarithmic axis of shares, written as 1 %, 2 %, 5 %; after the data are drawn."""
+    from matplotlib.ticker import FuncFormatter
+
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    plain_ticks(axes, which)
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))

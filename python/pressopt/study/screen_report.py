@@ -9,21 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pressopt.export.pictures.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    SKY,
-    SOFT,
-    VERMILION,
-    new_figure,
-    styled,
-)
+from pressopt.export.pictures.style import BLUE, ORANGE, VERMILION, new_figure, styled
 from pressopt.export.wording import interval, label_of, quantity_label, quantity_unit, quantity_value, setting
 from pressopt.study.parquet import Columns, to_parquet
-from pressopt.study.pictures import dress_axis, write_picture
+from pressopt.study.pictures import COLOURS, dress_axis, write_picture
 from pressopt.study.screen import SYSTEM, WORST, Screen, Selection, intervals, per_system, settings_of
 
 if TYPE_CHECKING:
@@ -32,7 +21,6 @@ if TYPE_CHECKING:
 
 #: Parameter draws behind each interval.
 DRAWS = 256
-_COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK, SOFT)
 
 
 def write_results(screen: Screen, selection: Selection, folder: Path) -> tuple[dict[str, Any], list[Path]]:
@@ -181,7 +169,7 @@ def draw_front(screen: Screen, front: Columns) -> Figure:
         axes.plot(
             front[across][of][order], front[up][of][order],
             "o-" if len(screen.wanted.goals) == 2 else "o", markersize=3.5, linewidth=1.2,
-            color=_COLOURS[index % len(_COLOURS)], label=system.name, drawstyle="steps-post",
+            color=COLOURS[index % len(COLOURS)], label=system.name, drawstyle="steps-post",
         )  # fmt: skip
     dress_axis(axes, "x", across)
     dress_axis(axes, "y", up)
