@@ -25,9 +25,11 @@ __all__ = [
     "physics_parameters",
     "physics_quantities",
     "predict_outcomes",
+    "rough_contact",
     "search_acquisition",
     "spectrum_consistency",
     "spectrum_z_hit",
+    "spot_currents",
 ]
 
 __version__: str
@@ -303,3 +305,32 @@ def physics_parameters() -> list[str]:
 
 def physics_quantities() -> list[str]:
     """Names of the outcomes, in the order of the last axis."""
+
+# --- boundary elements -------------------------------------------------------------------------------------------
+
+def rough_contact(
+    heights_um: npt.NDArray[np.float64],
+    pixel_um: float,
+    pressure_mpa: float,
+    modulus_mpa: float,
+    *,
+    hardness_mpa: float | None = None,
+    periodic: bool = True,
+    tolerance: float = 1e-8,
+    most_steps: int = 2000,
+    threads: int | None = None,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float, float, int, int, float]:
+    """Pressures and gaps (rows, columns), shares in contact and flowing, iterations, convolutions, residual."""
+
+def spot_currents(
+    touches: npt.NDArray[np.bool_],
+    pixel_um: float,
+    conductivity_s_cm: float,
+    *,
+    thickness_um: float | None = None,
+    interface_ohm_cm2: float = 0.0,
+    tolerance: float = 1e-6,
+    most_steps: int = 2000,
+    threads: int | None = None,
+) -> tuple[npt.NDArray[np.float64], float, int]:
+    """Current densities against their mean (rows, columns), resistance in Ω cm², iterations."""

@@ -5,6 +5,7 @@
 
 pub mod acquisition;
 pub mod batch;
+pub mod boundary_elements;
 pub mod circuit;
 pub mod compaction;
 pub mod contact;

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 
 mod boundary;
+mod boundary_elements;
 mod circuit;
 mod gp;
 mod physics;
@@ -11,6 +12,7 @@ mod physics;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     physics::register(module)?;
+    boundary_elements::register(module)?;
     gp::register(module)?;
     circuit::register(module)?;
     Ok(())

@@ -6,7 +6,7 @@ use pressopt_core::parameters;
 use pressopt_core::protocol::{QUANTITIES, Structure};
 use pyo3::prelude::*;
 
-use crate::boundary::refused;
+use crate::boundary::{on_threads, refused};
 
 /// What kind of cell is pressed, by what; decides which parameters and settings mean what.
 #[pyclass(frozen, from_py_object, module = "pressopt._core")]
@@ -96,15 +96,7 @@ fn predict_outcomes<'py>(
             parameters::NAMES.len()
         )));
     }
-    let run = || batch::outcomes(&models, &protocols);
-    let all = py.detach(|| match threads {
-        None => Ok(run()),
-        Some(count) => rayon::ThreadPoolBuilder::new()
-            .num_threads(count)
-            .build()
-            .map(|pool| pool.install(run))
-            .map_err(refused),
-    })?;
+    let all = py.detach(|| on_threads(threads, || batch::outcomes(&models, &protocols)))?;
     shaped(all, [draws, protocols.len(), QUANTITIES.len()], py)
 }
 
