@@ -16,6 +16,7 @@ __all__ = [
     "circuit_impedance",
     "circuit_jacobian",
     "circuit_parameters",
+    "elastic_contact_share",
     "gp_log_evidence",
     "hypervolume",
     "log_expected_improvement",
@@ -334,3 +335,6 @@ def spot_currents(
     threads: int | None = None,
 ) -> tuple[npt.NDArray[np.float64], float, int]:
     """Current densities against their mean (rows, columns), resistance in Ω cm², iterations."""
+
+def elastic_contact_share(pressure_mpa: float, modulus_mpa: float, rms_slope: float, corrected: bool) -> float:
+    """Elastic share in contact after Persson, corrected against boundary elements or not."""

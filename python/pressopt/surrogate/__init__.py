@@ -3,6 +3,28 @@
 from pressopt.surrogate.model import Surrogate
 from pressopt.surrogate.parameters import Parameter
 from pressopt.surrogate.prediction import ParameterDraws, Prediction, SensibleLimits
+from pressopt.surrogate.rough_contact import (
+    RoughContact,
+    SpotCurrents,
+    contact_modulus_mpa,
+    elastic_share,
+    press_topography,
+)
 from pressopt.surrogate.table import ProtocolTable
+from pressopt.surrogate.topography import Topography, read_topography
 
-__all__ = ["Parameter", "ParameterDraws", "Prediction", "ProtocolTable", "SensibleLimits", "Surrogate"]
+__all__ = [
+    "Parameter",
+    "ParameterDraws",
+    "Prediction",
+    "ProtocolTable",
+    "RoughContact",
+    "SensibleLimits",
+    "SpotCurrents",
+    "Surrogate",
+    "Topography",
+    "contact_modulus_mpa",
+    "elastic_share",
+    "press_topography",
+    "read_topography",
+]

@@ -43,11 +43,21 @@ pub fn constriction_ohm_cm2<S: Scalar>(share: S, half_spacing_cm: f64, conductiv
         / conductivity_s_cm
 }
 
-/// Share in contact of an elastic rough surface (Persson, J. Chem. Phys. 115 (2001) 3840, no adhesion).
+/// Share in contact of an elastic rough surface, no adhesion.
 ///
-/// `pressure_mpa` and `modulus_mpa` (E*) in MPa; `rms_slope` without unit.
+/// `pressure_mpa` and `modulus_mpa` (E*) in MPa; `rms_slope` without unit. Persson's `erf(√2 p/(E* h′))` (J. Chem.
+/// Phys. 115 (2001) 3840) lies 28 % low for light contacts; its argument is stretched so that it meets boundary
+/// elements (`boundary_elements`, faces with a decade of wavelengths, Hurst 0.8: within 2 % from 1 to 96 % contact).
 #[must_use]
 pub fn elastic_share(pressure_mpa: f64, modulus_mpa: f64, rms_slope: f64) -> f64 {
+    let plain = persson_share(pressure_mpa, modulus_mpa, rms_slope);
+    let stretch = 1.04 + 0.36 * (-2.2 * plain).exp();
+    persson_share(stretch * pressure_mpa, modulus_mpa, rms_slope)
+}
+
+/// [`elastic_share`] as Persson has it, without the correction.
+#[must_use]
+pub fn persson_share(pressure_mpa: f64, modulus_mpa: f64, rms_slope: f64) -> f64 {
     erf(std::f64::consts::SQRT_2 * pressure_mpa / (modulus_mpa * rms_slope))
 }
 
@@ -91,7 +101,7 @@ mod tests {
     fn persson_is_linear_at_first() {
         let (p, e, h) = (1.0, 1e4, 0.1);
         let linear = 2.0 / std::f64::consts::PI.sqrt() * std::f64::consts::SQRT_2 * p / (e * h);
-        assert!((elastic_share(p, e, h) / linear - 1.0).abs() < 1e-3);
+        assert!((persson_share(p, e, h) / linear - 1.0).abs() < 1e-3);
         assert!((elastic_share(1e5, e, h) - 1.0).abs() < 1e-6);
     }
 

@@ -2,6 +2,7 @@
 
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods, PyReadonlyArray2};
 use pressopt_core::boundary_elements::{Boundary, Contact, Grid, Spots};
+use pressopt_core::contact::{elastic_share, persson_share};
 use pyo3::prelude::*;
 
 use crate::boundary::{on_threads, refused};
@@ -10,6 +11,7 @@ use crate::boundary::{on_threads, refused};
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(rough_contact, module)?)?;
     module.add_function(wrap_pyfunction!(spot_currents, module)?)?;
+    module.add_function(wrap_pyfunction!(elastic_contact_share, module)?)?;
     Ok(())
 }
 
@@ -117,4 +119,19 @@ fn on_grid<T: numpy::Element + Copy>(
     let field = field.as_array();
     let grid = Grid::new(field.nrows(), field.ncols(), pixel_um).map_err(refused)?;
     Ok((grid, field.iter().copied().collect()))
+}
+
+#[pyfunction]
+fn elastic_contact_share(
+    pressure_mpa: f64,
+    modulus_mpa: f64,
+    rms_slope: f64,
+    corrected: bool,
+) -> f64 {
+    let share = if corrected {
+        elastic_share
+    } else {
+        persson_share
+    };
+    share(pressure_mpa, modulus_mpa, rms_slope)
 }

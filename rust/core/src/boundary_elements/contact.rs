@@ -2,11 +2,14 @@
 //!
 //! The pressures minimise the complementary energy `½ pᵀKp - pᵀh` with `0 <= p <= H` and a given mean (Kalker, Int. J.
 //! Numer. Meth. Eng. 9 (1975) 913). The way is the constrained conjugate gradient of Polonsky and Keer, Wear 231
-//! (1999) 206, with the cap of Almqvist et al., Int. J. Solids Struct. 44 (2007) 4137, changed in two places:
+//! (1999) 206, with the cap of Almqvist et al., Int. J. Solids Struct. 44 (2007) 4137, changed in three places:
 //!
 //! - *Preconditioned.* The operator falls as `1/q`, so gradients are multiplied by `q` within the contact before they
 //!   become a direction (operators of opposite order: Hiptmair, Comput. Math. Appl. 52 (2006) 699). The number of
 //!   iterations then hardly grows with the grid, where plain conjugate gradients need its square root.
+//! - *Never uphill for long.* Taking points in and cutting pressures off may raise the energy; plain projected
+//!   gradients, which cannot (Calamai and Moré, Math. Program. 39 (1987) 93), then take over for a while, longer each
+//!   time.
 //! - *One convolution saved.* While the set of touching points stays, the displacement follows the pressure without
 //!   being computed anew.
 
@@ -16,6 +19,8 @@ use super::convolution::{Kernel, Transforms, Workspace};
 use super::sums::{BLOCK, added, over_blocks};
 use super::{Boundary, Grid, contact_share, positive};
 
+/// A rise of the energy below this part of its scale is rounding.
+const ROUNDING: f64 = 1e-12;
 /// After so many steps the displacement is computed anew, so that rounding cannot pile up.
 const REFRESH: usize = 32;
 
@@ -30,6 +35,8 @@ pub struct Contact {
     transforms: Transforms,
     displacement: Kernel,
     flattening: Kernel,
+    /// Step of a plain projected gradient that never raises the energy, MPa/µm.
+    safe_step: f64,
 }
 
 /// The state of a contact under load.
@@ -107,7 +114,9 @@ impl Contact {
         let transforms = Transforms::new(grid, boundary);
         let displacement = transforms.half_space(modulus_mpa);
         let flattening = transforms.kernel(0.0, |q| 0.5 * modulus_mpa * q);
+        let safe_step = 1.0 / transforms.gain(&displacement);
         Ok(Self {
+            safe_step,
             grid,
             boundary,
             rms_height_um: variance.sqrt(),
@@ -158,13 +167,16 @@ impl Contact {
         let mut conjugate = false;
         let mut last_product = 0.0;
         let mut residual = f64::INFINITY;
+        let mut lowest = f64::INFINITY;
+        let (mut careful, mut caution) = (0, 1);
         for iteration in 0..most {
             if !fresh && (since_fresh == 0 || since_fresh >= REFRESH) {
                 self.displace(&mut state);
                 since_fresh = 0;
                 fresh = true;
             }
-            residual = self.gaps(&mut state, pressure_mpa);
+            let energy;
+            [residual, energy] = self.gaps(&mut state, pressure_mpa);
             if residual < tolerance {
                 if fresh {
                     return Ok(self.pressed(state, iteration, residual));
@@ -172,8 +184,21 @@ impl Contact {
                 since_fresh = 0;
                 continue;
             }
+            if energy > lowest + ROUNDING && careful == 0 {
+                careful = caution;
+                caution *= 2;
+            }
+            lowest = lowest.min(energy);
+            if careful > 0 {
+                careful -= 1;
+                self.descend(&mut state, pressure_mpa);
+                (conjugate, fresh, since_fresh) = (false, false, 0);
+                continue;
+            }
             let Some((product, scale)) = self.direct(&mut state, conjugate, last_product) else {
-                break;
+                // Fewer than two points bear: nothing to weigh against each other, yet points may have to change sides.
+                careful = 1;
+                continue;
             };
             last_product = product;
             let changed = self.step(&mut state, scale, pressure_mpa);
@@ -201,8 +226,10 @@ impl Contact {
         pressure > 0.0 && pressure < self.hardness_mpa
     }
 
-    /// Gaps from displacements, the approach such that their mean where the faces bear is zero; returns the residual.
-    fn gaps(&self, state: &mut State, target_mpa: f64) -> f64 {
+    /// Gaps from displacements, the approach such that their mean where the faces bear is zero.
+    ///
+    /// Returns the residual and the energy, both without unit.
+    fn gaps(&self, state: &mut State, target_mpa: f64) -> [f64; 2] {
         let State {
             pressure,
             displacement,
@@ -220,19 +247,24 @@ impl Contact {
             }
             sums
         });
-        // All flow or are open: the approach lies between the two, where the last point changed sides.
-        let mean = if count > 0.0 { sum / count } else { 0.0 };
-        let parts: Vec<[f64; 1]> = gap
+        let mean = if count > 0.0 {
+            sum / count
+        } else {
+            self.between(pressure, displacement)
+        };
+        let parts: Vec<[f64; 2]> = gap
             .par_chunks_mut(BLOCK)
             .zip(gradient.par_chunks_mut(BLOCK))
             .enumerate()
             .map(|(block, (gaps, gradients))| {
                 let from = block * BLOCK;
-                let mut violation = 0.0;
+                let [mut violation, mut energy] = [0.0; 2];
                 for (at, (gap, gradient)) in gaps.iter_mut().zip(gradients).enumerate() {
                     let pressure = pressure[from + at];
                     *gap = displacement[from + at] - self.heights_um[from + at] - mean;
                     *gradient = 0.0;
+                    energy +=
+                        pressure * (0.5 * displacement[from + at] - self.heights_um[from + at]);
                     if self.bears(pressure) {
                         *gradient = *gap;
                         violation += pressure * gap.abs();
@@ -240,11 +272,36 @@ impl Contact {
                         violation += target_mpa * gap.abs();
                     }
                 }
-                [violation]
+                [violation, energy]
             })
             .collect();
-        let [violation] = added(&parts);
-        violation / (target_mpa * pressure.len() as f64 * self.rms_height_um)
+        let scale = target_mpa * pressure.len() as f64 * self.rms_height_um;
+        added(&parts).map(|sum| sum / scale)
+    }
+
+    /// Where every point flows or is open, the approach lies between those that flow and those that are open.
+    fn between(&self, pressure: &[f64], displacement: &[f64]) -> f64 {
+        let (mut flowing, mut open) = (f64::NEG_INFINITY, f64::INFINITY);
+        for ((pressure, displacement), height) in
+            pressure.iter().zip(displacement).zip(&self.heights_um)
+        {
+            if *pressure > 0.0 {
+                flowing = flowing.max(displacement - height);
+            } else {
+                open = open.min(displacement - height);
+            }
+        }
+        0.5 * (flowing + open)
+    }
+
+    /// A plain projected gradient, short enough to go downhill whatever the set of touching points does.
+    fn descend(&self, state: &mut State, target_mpa: f64) {
+        let State { pressure, gap, .. } = state;
+        pressure
+            .par_iter_mut()
+            .zip(gap.par_iter())
+            .for_each(|(value, gap)| *value -= self.safe_step * gap);
+        self.project(pressure, target_mpa);
     }
 
     /// The next conjugate direction and how the operator answers to it.
@@ -401,21 +458,28 @@ impl Contact {
             any: left + came > 0.0,
             taken_in: came > 0.0,
         };
-        let shift = if changed.any {
-            self.shift(pressure, target_mpa)
+        if changed.any {
+            self.project(pressure, target_mpa);
         } else {
-            0.0
-        };
+            pressure
+                .par_iter_mut()
+                .for_each(|value| *value = value.clamp(0.0, self.hardness_mpa));
+        }
+        changed
+    }
+
+    /// The nearest pressures that a point can carry and that have the given mean.
+    fn project(&self, pressure: &mut [f64], target_mpa: f64) {
+        let shift = self.shift(pressure, target_mpa);
         pressure
             .par_iter_mut()
             .for_each(|value| *value = (*value - shift).clamp(0.0, self.hardness_mpa));
-        changed
     }
 
     /// What has to be taken off all pressures so that, cut to what a point can carry, they have the given mean.
     ///
-    /// The nearest point of the allowed set: the pressures where the gap is smallest come in first. Newton's method
-    /// on a sum that falls piecewise linearly, kept between bounds.
+    /// Where the gap is smallest, pressure comes in first. Newton's method on a sum that falls piecewise linearly, kept
+    /// between bounds.
     fn shift(&self, pressure: &[f64], target_mpa: f64) -> f64 {
         let target = target_mpa * pressure.len() as f64;
         let (mut low, mut high, mut shift) = (f64::NEG_INFINITY, f64::INFINITY, 0.0);

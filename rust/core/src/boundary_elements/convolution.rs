@@ -90,6 +90,17 @@ impl Transforms {
         Kernel(factors)
     }
 
+    /// The most that a kernel amplifies any field: its largest factor.
+    #[must_use]
+    pub fn gain(&self, kernel: &Kernel) -> f64 {
+        let count = (self.padded[0] * self.padded[1]) as f64;
+        kernel
+            .0
+            .iter()
+            .fold(0.0, |most: f64, factor| most.max(factor.abs()))
+            * count
+    }
+
     /// The displacement of an elastic half-space under pressure: µm per MPa.
     ///
     /// Periodic: `2/(E* q)`, no mean (Westergaard; Stanley and Kato, J. Tribology 119 (1997) 481). Free: a uniformly
