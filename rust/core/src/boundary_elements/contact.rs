@@ -471,9 +471,26 @@ impl Contact {
     /// The nearest pressures that a point can carry and that have the given mean.
     fn project(&self, pressure: &mut [f64], target_mpa: f64) {
         let shift = self.shift(pressure, target_mpa);
-        pressure
-            .par_iter_mut()
-            .for_each(|value| *value = (*value - shift).clamp(0.0, self.hardness_mpa));
+        let parts: Vec<[f64; 2]> = pressure
+            .par_chunks_mut(BLOCK)
+            .map(|values| {
+                let mut sums = [0.0; 2];
+                for value in values {
+                    *value = (*value - shift).clamp(0.0, self.hardness_mpa);
+                    sums[usize::from(*value >= self.hardness_mpa)] += *value;
+                }
+                sums
+            })
+            .collect();
+        // The shift is as fine as the largest pressure allows; what it leaves is shared in proportion.
+        let [bearing, flowing] = added(&parts);
+        let factor = (target_mpa * pressure.len() as f64 - flowing) / bearing;
+        if factor.is_finite() && factor > 0.0 {
+            pressure
+                .par_iter_mut()
+                .filter(|value| self.bears(**value))
+                .for_each(|value| *value = (*value * factor).min(self.hardness_mpa));
+        }
     }
 
     /// What has to be taken off all pressures so that, cut to what a point can carry, they have the given mean.
@@ -482,8 +499,14 @@ impl Contact {
     /// between bounds.
     fn shift(&self, pressure: &[f64], target_mpa: f64) -> f64 {
         let target = target_mpa * pressure.len() as f64;
-        let (mut low, mut high, mut shift) = (f64::NEG_INFINITY, f64::INFINITY, 0.0);
-        for _ in 0..100 {
+        let bounds = (f64::INFINITY, f64::NEG_INFINITY);
+        let (least, largest) = pressure.iter().fold(bounds, |(least, largest), value| {
+            (least.min(*value), largest.max(*value))
+        });
+        // At the one end every point carries the mean or more, at the other none carries anything.
+        let (mut low, mut high) = (least - target_mpa, largest);
+        let mut shift = 0.0_f64.clamp(low, high);
+        for _ in 0..200 {
             let [sum, inside] = over_blocks(pressure.len(), |block| {
                 let mut sums = [0.0; 2];
                 for value in &pressure[block] {
@@ -502,7 +525,7 @@ impl Contact {
             } else {
                 high = shift;
             }
-            let newton = shift + excess / inside.max(1.0);
+            let newton = shift + excess / inside;
             shift = if newton > low && newton < high {
                 newton
             } else {
