@@ -43,6 +43,8 @@ COMMANDS: dict[str, str] = {
     "materials": "materials",
     "schema": "schema",
     "twin": "twin",
+    "devices": "devices",
+    "commission": "commission",
     "serve": "serve",
     "token": "storing",
     "backup": "storing",
@@ -150,6 +152,7 @@ def _tell(error: errors.PressoptError, code: int, *, as_json: bool) -> None:
 )
 @click.command_panel("Studies", commands=["predict", "map", "screen", "simulate"])
 @click.command_panel("Service", commands=["serve", "token", "backup", "restore", "fetch", "import"])
+@click.command_panel("Devices", commands=["devices", "commission"])
 @click.command_panel("Reference", commands=["materials", "schema", "twin", "verify"])
 @click.version_option(package_name="pressopt", message="pressopt %(version)s")
 @click.option(

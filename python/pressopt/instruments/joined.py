@@ -156,6 +156,11 @@ class JoinedDevice(Interlocked):
         """Every part is patient by itself."""
         return attempt()
 
+    def let_beat(self, allowed: bool) -> None:
+        """Whether looking keeps the heartbeats of the parts."""
+        for part in self.parts.values():
+            part.let_beat(allowed)
+
     def close(self) -> None:
         for part in self.parts.values():
             part.close()

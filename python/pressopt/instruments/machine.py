@@ -82,6 +82,10 @@ class Machine(Protocol):
         """Do what may be repeated, also when the line vanishes and comes back within a few seconds."""
         ...
 
+    def let_beat(self, allowed: bool) -> None:
+        """Whether looking keeps the heartbeat: a profile that nobody has verified must not write anything."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -163,6 +167,7 @@ class SignalDevice(Interlocked):
         self.link = link
         self._holds = True  # whether this device counts as a user of the link
         self._known_since = -1  # number of the link's opening after which it was checked who answers
+        self._beats = True
         self._beat = 0
         self._beat_wall_s = self._beat_lab_s = -math.inf
 
@@ -284,7 +289,7 @@ class SignalDevice(Interlocked):
     def keep_beating(self) -> None:
         """Write the heartbeat when it is due, by wall or laboratory time, whichever runs faster."""
         heart = self.profile.heartbeat
-        if heart is None:
+        if heart is None or not self._beats:
             return
         wall_s, lab_s = wall_monotonic_s(), self.clock.now_s()
         if wall_s - self._beat_wall_s < heart.period_s and lab_s - self._beat_lab_s < heart.period_s:
@@ -292,6 +297,10 @@ class SignalDevice(Interlocked):
         self._beat = self._beat % 0x7FFF + 1
         self._send_beat(self._beat)
         self._beat_wall_s, self._beat_lab_s = wall_s, lab_s
+
+    def let_beat(self, allowed: bool) -> None:
+        """Whether looking keeps the heartbeat."""
+        self._beats = allowed
 
     def _open(self) -> None:
         if not self._holds:
