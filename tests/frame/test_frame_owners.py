@@ -30,7 +30,8 @@ OWNERS: Mapping[str, frozenset[str]] = {
         "matplotlib": "export impedance study",
         "pint": "units",
         "psycopg": "store",
-        "pyarrow": "study",
+        "pandas": "export",
+        "pyarrow": "export study",
         "pydantic": "export profiles service",
         "rich": "cli export",
         "rich_click": "cli",
@@ -49,7 +50,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
 #: Imported where they are used, inside functions: each costs tenths of a second.
 LATE = ("distributed", "matplotlib", "pint", "pyarrow", "scipy", "segno", "serial", "skopt", "sklearn")
 #: Extras that the package itself imports, where a user asks for what they are for.
-OPTIONAL = ("cluster", "parquet", "pdf", "postgres", "service")
+OPTIONAL = ("cluster", "parquet", "pdf", "postgres", "service", "tables")
 #: What the package index calls them, where that is another name.
 INDEX_NAMES = {
     "annotated_types": "annotated-types",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pressopt.campaign.lifecycle import Phase
@@ -14,7 +15,39 @@ from pressopt.export.wording import quantity_unit
 if TYPE_CHECKING:
     from pressopt.campaign.experiment import Experiment
 
+#: Columns that are texts also where no trial has one.
+_TEXTS = frozenset({"phase", "reason", "verdict", "failures", "blameless failures", "press", "note",
+                    "press record [sha256]", "last measurement [sha256]"})  # fmt: skip
 Cell = float | int | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the table of trials.
+
+    Attributes:
+        heading: Name, with the unit in brackets where there is one.
+        values: One per trial; None: no value.
+        unit: As people write it; empty: none.
+        numeric: Whether all values are numbers.
+    """
+
+    heading: str
+    values: tuple[Cell, ...]
+    unit: str
+    numeric: bool
+
+
+def trial_columns(experiment: Experiment, state: CampaignState) -> list[Column]:
+    """Return the table of trials by columns: what the CSV, the Arrow table and the pandas table all hold."""
+    found = []
+    for heading, values in _columns(experiment, state):
+        unit = heading.partition(" [")[2].removesuffix("]")
+        known = [value for value in values if value is not None]
+        texts = any(isinstance(value, str) for value in known)
+        numeric = not texts and heading not in _TEXTS
+        found.append(Column(heading, tuple(values), "" if unit == "sha256" else unit, numeric))
+    return found
 
 
 def trials_csv(experiment: Experiment, state: CampaignState) -> str:
