@@ -17,6 +17,7 @@ __all__ = [
     "circuit_jacobian",
     "circuit_parameters",
     "elastic_contact_share",
+    "circuit_profile",
     "gp_log_evidence",
     "hypervolume",
     "log_expected_improvement",
@@ -29,6 +30,7 @@ __all__ = [
     "rough_contact",
     "search_acquisition",
     "spectrum_consistency",
+    "spectrum_distribution",
     "spectrum_z_hit",
     "spot_currents",
 ]
@@ -51,6 +53,19 @@ class _CircuitFit(TypedDict):
     iterations: int
     converged: bool
     starts: int
+
+class _Distribution(TypedDict):
+    """Time constants (m,), s; γ (m,), Ω per unit of ln τ; what stands in series; model (n,), Ω; peaks (s, Ω, F)."""
+
+    tau_s: npt.NDArray[np.float64]
+    gamma_ohm: npt.NDArray[np.float64]
+    series_ohm: float
+    inductance_h: float
+    elastance_per_f: float
+    smoothing: float
+    chi2: float
+    model: npt.NDArray[np.complex128]
+    peaks: list[tuple[float, float, float]]
 
 class _Consistency(TypedDict):
     """Residuals (n,) relative to the modulus, and their standard deviation ``noise``.
@@ -97,15 +112,38 @@ def circuit_fit(
 
 def circuit_fit_many(
     circuit: str,
+    ends: npt.NDArray[np.uintp],
     frequency_hz: npt.NDArray[np.float64],
     re_ohm: npt.NDArray[np.float64],
     im_ohm: npt.NDArray[np.float64],
+    weight_re: npt.NDArray[np.float64],
+    weight_im: npt.NDArray[np.float64],
     *,
     lower: npt.NDArray[np.float64],
     upper: npt.NDArray[np.float64],
     starts: int,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Values (m, p), unscaled standard deviations of u (m, p) and chi-square (m,) of rows (m, n)."""
+) -> list[_CircuitFit | str]:
+    """Fits of spectra that stand one after the other, ``ends`` (m,) one past the last point of each; or why not."""
+
+def circuit_profile(
+    circuit: str,
+    frequency_hz: npt.NDArray[np.float64],
+    re_ohm: npt.NDArray[np.float64],
+    im_ohm: npt.NDArray[np.float64],
+    weight_re: npt.NDArray[np.float64],
+    weight_im: npt.NDArray[np.float64],
+    *,
+    values: npt.NDArray[np.float64],
+    lower: npt.NDArray[np.float64],
+    upper: npt.NDArray[np.float64],
+    index: int,
+    rise: float,
+    starts: int,
+) -> tuple[float, float]:
+    """How far one parameter can go, all others following, before the sum of squares has risen by ``rise``.
+
+    Other minima, sought from ``starts`` starts, count too; with 0 only the one at ``values``.
+    """
 
 def spectrum_consistency(
     frequency_hz: npt.NDArray[np.float64],
@@ -116,6 +154,16 @@ def spectrum_consistency(
     clocks: npt.NDArray[np.float64],
 ) -> _Consistency:
     """Linear Kramers-Kronig residuals, drift for each clock (c, n) and the best single slip."""
+
+def spectrum_distribution(
+    frequency_hz: npt.NDArray[np.float64],
+    re_ohm: npt.NDArray[np.float64],
+    im_ohm: npt.NDArray[np.float64],
+    weight: npt.NDArray[np.float64],
+    *,
+    noise: float | None,
+) -> _Distribution:
+    """Distribution of relaxation times; ``noise`` is the standard deviation of a weighted residual."""
 
 def spectrum_z_hit(
     frequency_hz: npt.NDArray[np.float64],

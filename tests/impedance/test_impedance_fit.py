@@ -5,6 +5,7 @@ from __future__ import annotations
 import cmath
 import math
 import re
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from impedance_cells import noisy
 from pressopt import _core
 from pressopt.errors import SpectrumError
-from pressopt.impedance import ImpedanceSpectrum, circuit_impedance, fit, parameters
+from pressopt.impedance import Fit, ImpedanceSpectrum, circuit_impedance, fit, fit_many, parameters
 
 _F = np.geomspace(1e6, 0.1, 60)
 _TWO_ARCS = "R0-p(R1,CPE1)-p(R2,CPE2)-CPE3"
@@ -37,6 +38,8 @@ def _default(name: str) -> float:
         ("p(R1,p(C1,R2))-Ws1-G1", ["R1", "C1", "R2", "Ws1.r", "Ws1.tau", "G1.r", "G1.tau"]),
         ("ZARC1-TL1", ["ZARC1.r", "ZARC1.c", "ZARC1.n", "TL1.r", "TL1.q", "TL1.n"]),
         ("p(R1,CPE1)-p(R1,CPE2)", ["R1", "CPE1.q", "CPE1.n", "CPE2.q", "CPE2.n"]),
+        ("CPE1-CPE2; CPE2.n = CPE1.n", ["CPE1.q", "CPE1.n", "CPE2.q"]),
+        ("R0-C1-R2-R3; R0 = R3; R2=R3", ["C1", "R3"]),
     ],
 )
 def test_the_usual_notation_is_read(circuit: str, expected: list[str]) -> None:
@@ -55,6 +58,10 @@ def test_the_usual_notation_is_read(circuit: str, expected: list[str]) -> None:
         ("Q0-R1", "'Q' at position 1"),
         ("R0-Rx", "'x' at position 5"),
         ("R0 R1", "'R' at position 4"),
+        ("R0-R1; R0 = R7", "expected the name of a parameter"),
+        ("R0-R1; R0 R1", "expected '='"),
+        ("R0-C1; R0 = C1", "cannot share"),
+        ("R0-R1; R0 = R0", "cannot share"),
         ("Ω", "'Ω' at position 1"),
         ("p(" * 200 + "R0", "nested too deeply"),
         ("-".join(f"R{i}" for i in range(70)), "too many elements"),
@@ -114,6 +121,7 @@ def test_each_element_is_its_closed_form(circuit: str) -> None:
             "R0-Wo1-Ws1-G1",
             "p(ZARC1-R1,TL1,L1)",
             "p(R1,CPE1)-p(R1,CPE2)-R1",
+            "p(CPE1,R1)-p(R2,CPE2,C2)-R3; CPE2.n = CPE1.n; R3 = R2",
         ]
     ),
     shift=st.lists(st.floats(-2.0, 2.0), min_size=16, max_size=16),
@@ -174,14 +182,32 @@ def _floor_reached(count: int, seed: int) -> float:
 
 
 def test_fits_without_a_guess_reach_the_noise_floor() -> None:
-    """On random spectra, overlapping arcs included, no start values are needed: 96 % of 100."""
-    assert _floor_reached(100, seed=1) >= 0.96
+    """On random spectra, overlapping arcs included, no start values are needed: 98 of 100."""
+    assert _floor_reached(100, seed=1) >= 0.98
 
 
 @pytest.mark.long
 def test_a_thousand_fits_without_a_guess_reach_the_noise_floor() -> None:
-    """The same over 1000 spectra: 97 %; what is missed are arcs at the level of the noise."""
-    assert _floor_reached(1000, seed=2) >= 0.97
+    """The same over 1000 spectra: 99.5 %; what is missed are arcs at the level of the noise."""
+    assert _floor_reached(1000, seed=2) >= 0.995
+
+
+def _wanted_inside(count: int, seed: int) -> float:
+    """Share of random two-arc spectra whose slower arc (the interface) lies in its own 95 % interval."""
+    rng = np.random.default_rng(seed)
+    inside = 0
+    for k in range(count):
+        truth = _random_two_arcs(rng)
+        z = noisy(circuit_impedance(_TWO_ARCS, truth, _F), (0.003, 0.01)[k % 2], rng)
+        low, high = fit(ImpedanceSpectrum(_F, z), _TWO_ARCS).interval("R2")
+        inside += low < truth["R2"] < high
+    return inside / count
+
+
+@pytest.mark.long
+def test_the_wanted_arc_lies_in_its_interval_over_a_thousand_fits() -> None:
+    """The slower arc's resistance lies in its own 95 % interval in 93 to 97 % of 1000 random spectra."""
+    assert 0.93 <= _wanted_inside(1000, seed=5) <= 0.97
 
 
 def test_known_values_come_back_with_honest_deviations() -> None:
@@ -210,6 +236,77 @@ def test_intervals_hold_what_they_promise() -> None:
         low, high = found.interval("R1")
         inside += low < 80.0 < high
     assert 180 <= inside <= 198
+
+
+def test_a_profile_is_right_where_the_curvature_is_not() -> None:
+    """Most of an arc outside the band: the profile's interval is lopsided and holds the truth."""
+    truth = {"R0": 20.0, "R1": 500.0, "CPE1.q": 1e-5, "CPE1.n": 0.9}
+    frequency = np.geomspace(1e5, 1500.0, 40)
+    z = noisy(circuit_impedance("R0-p(R1,CPE1)", truth, frequency), 0.01, np.random.default_rng(1))
+    found = fit(ImpedanceSpectrum(frequency, z), "R0-p(R1,CPE1)")
+    low, high = found.interval("R1")
+    assert low < 500.0 < high
+    best = found.values["R1"]
+    assert high / best > 1.2 * best / low
+    narrow_low, narrow_high = found.interval("R1", 0.5)
+    assert low < narrow_low < best < narrow_high < high
+    with pytest.raises(SpectrumError, match="unknown"):
+        found.interval("R1", method="other")  # type: ignore[arg-type]
+
+
+def test_an_interval_stops_at_its_bound() -> None:
+    """What the spectrum does not limit ends at the bound that was given; what is fixed has no width."""
+    truth = {"R0": 10.0, "R1": 1e6, "C1": 1e-3}
+    spectrum = ImpedanceSpectrum(
+        _F, noisy(circuit_impedance("R0-p(R1,C1)", truth, _F), 0.01, np.random.default_rng(2))
+    )
+    found = fit(spectrum, "R0-p(R1,C1)", bounds={"R1": (1.0, 1e8)})
+    assert found.interval("R1")[1] == pytest.approx(1e8)
+    fixed = fit(spectrum, "R0-p(R1,C1)", fixed={"R0": 10.0})
+    assert fixed.interval("R0") == (pytest.approx(10.0), pytest.approx(10.0))
+
+
+def test_shared_parameters_are_one() -> None:
+    """Two arcs with one exponent: fewer parameters, the same truth."""
+    truth = {"R0": 10.0, "R1": 50.0, "CPE1.q": 2e-8, "CPE1.n": 0.9, "R2": 120.0, "CPE2.q": 5e-6, "CPE2.n": 0.9}
+    circuit = "R0-p(R1,CPE1)-p(R2,CPE2)"
+    z = noisy(circuit_impedance(circuit, truth, _F), 0.003, np.random.default_rng(3))
+    found = fit(ImpedanceSpectrum(_F, z), circuit, shared={"CPE2.n": "CPE1.n"})
+    assert "CPE2.n" not in found.values
+    assert found.values["CPE1.n"] == pytest.approx(0.9, abs=0.01)
+    np.testing.assert_allclose(found.impedance(_F), z, rtol=0.03)
+
+
+def test_arcs_stand_fast_to_slow() -> None:
+    """Whichever way a search went, R1 is the faster arc."""
+    truth = {"R0": 10.0, "R1": 50.0, "C1": 1e-4, "R2": 80.0, "C2": 1e-8}
+    spectrum = ImpedanceSpectrum(_F, circuit_impedance("R0-p(R1,C1)-p(R2,C2)", truth, _F))
+    found = fit(spectrum, "R0-p(R1,C1)-p(R2,C2)")
+    assert found.values["R1"] == pytest.approx(80.0, rel=1e-4)
+    asked = fit(spectrum, "R0-p(R1,C1)-p(R2,C2)", initial=truth)
+    assert asked.values["R1"] == pytest.approx(50.0, rel=1e-4)
+
+
+def test_many_spectra_are_fitted_one_by_one() -> None:
+    """A stream of spectra gives what each alone would give, in order; one that cannot be fitted is a value."""
+    rng = np.random.default_rng(4)
+    truth = {"R0": 10.0, "R1": 100.0, "CPE1.q": 1e-6, "CPE1.n": 0.9}
+    circuit = "R0-p(R1,CPE1)"
+
+    def spectra() -> Iterator[ImpedanceSpectrum]:
+        for k in range(300):
+            frequency = _F[: 30 + k % 20] if k != 7 else _F[:1]
+            yield ImpedanceSpectrum(frequency, noisy(circuit_impedance(circuit, truth, frequency), 0.005, rng))
+
+    found = list(fit_many(spectra(), circuit))
+    assert len(found) == 300
+    assert isinstance(found[7], SpectrumError)
+    assert "too few" in str(found[7])
+    fits = [f for f in found if isinstance(f, Fit)]
+    assert len(fits) == 299
+    assert np.median([f.values["R1"] for f in fits]) == pytest.approx(100.0, rel=0.02)
+    with pytest.raises(SpectrumError, match="no parameter"):
+        fit_many([], circuit, fixed={"R9": 1.0})
 
 
 def test_fixed_values_and_bounds_are_kept() -> None:

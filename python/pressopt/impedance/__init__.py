@@ -2,7 +2,8 @@
 
 from pressopt.impedance.analysis import Analysis, Arc, Candidate, Expectation, analyse
 from pressopt.impedance.blob import spectrum_from_bytes, spectrum_to_bytes
-from pressopt.impedance.fitting import Fit, circuit_impedance, fit, parameters
+from pressopt.impedance.distribution import Distribution, Peak, relaxation_times
+from pressopt.impedance.fitting import Fit, circuit_impedance, fit, fit_many, parameters
 from pressopt.impedance.readers import read_spectra
 from pressopt.impedance.spectrum import ImpedanceSpectrum, Sweep
 from pressopt.impedance.verdict import Cause, Kind, Verdict, judge
@@ -12,18 +13,22 @@ __all__ = [
     "Arc",
     "Candidate",
     "Cause",
+    "Distribution",
     "Expectation",
     "Fit",
     "ImpedanceSpectrum",
     "Kind",
+    "Peak",
     "Sweep",
     "Verdict",
     "analyse",
     "circuit_impedance",
     "fit",
+    "fit_many",
     "judge",
     "parameters",
     "read_spectra",
+    "relaxation_times",
     "spectrum_from_bytes",
     "spectrum_to_bytes",
 ]

@@ -5,7 +5,8 @@ use numpy::{
 };
 use pressopt_core::circuit::complex::Complex;
 use pressopt_core::circuit::{
-    Circuit, Fit, Problem, Spectrum, check_consistency, fit, fit::fit_many, z_hit,
+    Circuit, CircuitError, Fit, Problem, Spectrum, check_consistency, distribution, fit, fit_many,
+    profile, z_hit,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -19,7 +20,9 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(circuit_jacobian, module)?)?;
     module.add_function(wrap_pyfunction!(circuit_fit, module)?)?;
     module.add_function(wrap_pyfunction!(circuit_fit_many, module)?)?;
+    module.add_function(wrap_pyfunction!(circuit_profile, module)?)?;
     module.add_function(wrap_pyfunction!(spectrum_consistency, module)?)?;
+    module.add_function(wrap_pyfunction!(spectrum_distribution, module)?)?;
     module.add_function(wrap_pyfunction!(spectrum_z_hit, module)?)?;
     Ok(())
 }
@@ -165,54 +168,134 @@ fn circuit_fit<'py>(
     fit_to_dict(py, found)
 }
 
-type Many<'py> = (
-    Bound<'py, PyArray2<f64>>,
-    Bound<'py, PyArray2<f64>>,
-    Bound<'py, PyArray1<f64>>,
-);
+/// Spectra that stand one after the other: `ends` (m,) are the indices one past the last point of each.
+fn spectra(
+    ends: &PyReadonlyArray1<'_, usize>,
+    columns: [&PyReadonlyArray1<'_, f64>; 5],
+) -> PyResult<Vec<Result<Spectrum, CircuitError>>> {
+    let columns = columns.map(copied);
+    let ends = ends.as_array();
+    let mut first = 0;
+    let mut found = Vec::with_capacity(ends.len());
+    for &end in ends {
+        let rows: Option<Vec<&[f64]>> = columns.iter().map(|c| c.get(first..end)).collect();
+        let Some([frequency, re, im, weight_re, weight_im]) = rows.as_deref() else {
+            let message = format!(
+                "points {first} to {end} of {} do not exist",
+                columns[0].len()
+            );
+            return Err(refused(CircuitError::Data(message)));
+        };
+        found.push(Spectrum::new(frequency, re, im, weight_re, weight_im));
+        first = end;
+    }
+    Ok(found)
+}
 
 #[pyfunction]
-#[pyo3(signature = (circuit, frequency_hz, re_ohm, im_ohm, *, lower, upper, starts))]
+#[pyo3(signature = (circuit, ends, frequency_hz, re_ohm, im_ohm, weight_re, weight_im, *, lower, upper, starts))]
 #[allow(clippy::too_many_arguments)]
 fn circuit_fit_many<'py>(
     py: Python<'py>,
     circuit: &str,
+    ends: PyReadonlyArray1<'py, usize>,
     frequency_hz: PyReadonlyArray1<'py, f64>,
-    re_ohm: PyReadonlyArray2<'py, f64>,
-    im_ohm: PyReadonlyArray2<'py, f64>,
+    re_ohm: PyReadonlyArray1<'py, f64>,
+    im_ohm: PyReadonlyArray1<'py, f64>,
+    weight_re: PyReadonlyArray1<'py, f64>,
+    weight_im: PyReadonlyArray1<'py, f64>,
     lower: PyReadonlyArray1<'py, f64>,
     upper: PyReadonlyArray1<'py, f64>,
     starts: usize,
-) -> PyResult<Many<'py>> {
+) -> PyResult<Vec<Py<PyAny>>> {
     let empty = Vec::new().into_pyarray(py);
     let none = empty.readonly();
     let problem = problem(circuit, &lower, &upper, &none, &none)?;
-    let frequency_hz = copied(&frequency_hz);
-    let (re, im) = (re_ohm.as_array().to_owned(), im_ohm.as_array().to_owned());
-    let rows = re.nrows();
-    let fits = py
-        .detach(|| {
-            let rows = |a: &numpy::ndarray::Array2<f64>| {
-                a.rows().into_iter().map(|r| r.to_vec()).collect::<Vec<_>>()
-            };
-            fit_many(&problem, &frequency_hz, &rows(&re), &rows(&im), starts)
+    let spectra = spectra(
+        &ends,
+        [&frequency_hz, &re_ohm, &im_ohm, &weight_re, &weight_im],
+    )?;
+    let fits = py.detach(|| fit_many(&problem, &spectra, starts));
+    fits.into_iter()
+        .map(|fit| match fit {
+            Ok(fit) => Ok(fit_to_dict(py, fit)?.into_any().unbind()),
+            Err(error) => Ok(error.to_string().into_pyobject(py)?.into_any().unbind()),
         })
+        .collect()
+}
+
+#[pyfunction]
+#[pyo3(signature = (circuit, frequency_hz, re_ohm, im_ohm, weight_re, weight_im, *, values, lower, upper, index, rise, starts))]
+#[allow(clippy::too_many_arguments)]
+fn circuit_profile<'py>(
+    py: Python<'py>,
+    circuit: &str,
+    frequency_hz: PyReadonlyArray1<'py, f64>,
+    re_ohm: PyReadonlyArray1<'py, f64>,
+    im_ohm: PyReadonlyArray1<'py, f64>,
+    weight_re: PyReadonlyArray1<'py, f64>,
+    weight_im: PyReadonlyArray1<'py, f64>,
+    values: PyReadonlyArray1<'py, f64>,
+    lower: PyReadonlyArray1<'py, f64>,
+    upper: PyReadonlyArray1<'py, f64>,
+    index: usize,
+    rise: f64,
+    starts: usize,
+) -> PyResult<(f64, f64)> {
+    let empty = Vec::new().into_pyarray(py);
+    let none = empty.readonly();
+    let problem = problem(circuit, &lower, &upper, &none, &none)?;
+    let spectrum = Spectrum::new(
+        &copied(&frequency_hz),
+        &copied(&re_ohm),
+        &copied(&im_ohm),
+        &copied(&weight_re),
+        &copied(&weight_im),
+    )
+    .map_err(refused)?;
+    let values = copied(&values);
+    py.detach(|| profile(&problem, &spectrum, &values, index, rise, starts))
+        .map_err(refused)
+}
+
+#[pyfunction]
+#[pyo3(signature = (frequency_hz, re_ohm, im_ohm, weight, *, noise))]
+fn spectrum_distribution<'py>(
+    py: Python<'py>,
+    frequency_hz: PyReadonlyArray1<'py, f64>,
+    re_ohm: PyReadonlyArray1<'py, f64>,
+    im_ohm: PyReadonlyArray1<'py, f64>,
+    weight: PyReadonlyArray1<'py, f64>,
+    noise: Option<f64>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let weight = copied(&weight);
+    let spectrum = Spectrum::new(
+        &copied(&frequency_hz),
+        &copied(&re_ohm),
+        &copied(&im_ohm),
+        &weight,
+        &weight,
+    )
+    .map_err(refused)?;
+    let found = py
+        .detach(|| distribution(&spectrum, noise))
         .map_err(refused)?;
-    let count = problem.circuit().parameters().len();
-    let values = fits
+    let peaks: Vec<(f64, f64, f64)> = found
+        .peaks
         .iter()
-        .flat_map(|f| f.values.iter().copied())
-        .collect::<Vec<_>>();
-    let sd = fits
-        .iter()
-        .flat_map(|f| (0..count).map(|i| f.covariance_u[i * count + i].sqrt()))
-        .collect::<Vec<_>>();
-    let chi2 = fits.iter().map(|f| f.chi2).collect::<Vec<_>>();
-    Ok((
-        matrix(py, values, [rows, count])?,
-        matrix(py, sd, [rows, count])?,
-        chi2.into_pyarray(py),
-    ))
+        .map(|p| (p.tau_s, p.resistance_ohm, p.capacitance_f))
+        .collect();
+    let result = PyDict::new(py);
+    result.set_item("tau_s", found.tau_s.into_pyarray(py))?;
+    result.set_item("gamma_ohm", found.gamma_ohm.into_pyarray(py))?;
+    result.set_item("series_ohm", found.series_ohm)?;
+    result.set_item("inductance_h", found.inductance_h)?;
+    result.set_item("elastance_per_f", found.elastance_per_f)?;
+    result.set_item("smoothing", found.lambda)?;
+    result.set_item("chi2", found.chi2)?;
+    result.set_item("model", complex_row(&found.model).into_pyarray(py))?;
+    result.set_item("peaks", peaks)?;
+    Ok(result)
 }
 
 #[pyfunction]

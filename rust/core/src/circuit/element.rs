@@ -85,91 +85,129 @@ fn tanh_sech2(s: Complex) -> (Complex, Complex) {
     ((Complex::ONE - e) * below, e.scale(4.0) * below * below)
 }
 
-/// (jω)^n from ln ω.
-fn j_omega_power(ln_omega: f64, n: f64) -> Complex {
-    Complex::polar((n * ln_omega).exp(), n * FRAC_PI_2)
+/// The unit vector j^n.
+fn j_power(n: f64) -> Complex {
+    Complex::polar(1.0, n * FRAC_PI_2)
 }
 
-/// Impedance in Ω, and its derivatives by u (ln of a positive parameter, n itself) into `slope`.
+/// Impedance in Ω at every frequency into `z` (n,), and its derivatives by u (ln of a positive parameter, the exponent
+/// itself) into `slope`: one column of n after another, as many as the kind has parameters.
 ///
 /// `values` are natural values (Ω, F, H, s, ...), as many as the kind has parameters.
-#[must_use]
-pub fn impedance(
+pub fn columns(
     kind: Kind,
     values: &[f64],
-    omega: f64,
-    ln_omega: f64,
+    omega: &[f64],
+    ln_omega: &[f64],
+    z: &mut [Complex],
     slope: &mut [Complex],
-) -> Complex {
+) {
+    let n = omega.len();
+    let (first, rest) = slope.split_at_mut(n);
     match kind {
         Kind::Resistor => {
-            slope[0] = Complex::new(values[0], 0.0);
-            slope[0]
+            z.fill(Complex::new(values[0], 0.0));
+            first.fill(Complex::new(values[0], 0.0));
         }
         Kind::Capacitor => {
-            let z = Complex::new(0.0, -1.0 / (omega * values[0]));
-            slope[0] = -z;
-            z
+            for k in 0..n {
+                z[k] = Complex::new(0.0, -1.0 / (omega[k] * values[0]));
+                first[k] = -z[k];
+            }
         }
         Kind::Inductor => {
-            slope[0] = Complex::new(0.0, omega * values[0]);
-            slope[0]
+            for k in 0..n {
+                z[k] = Complex::new(0.0, omega[k] * values[0]);
+                first[k] = z[k];
+            }
         }
         Kind::ConstantPhase => {
-            let z = j_omega_power(ln_omega, -values[1]).scale(1.0 / values[0]);
-            slope[0] = -z;
-            slope[1] = -(z * Complex::new(ln_omega, FRAC_PI_2));
-            z
+            let direction = j_power(-values[1]).scale(1.0 / values[0]);
+            for k in 0..n {
+                z[k] = direction.scale((-values[1] * ln_omega[k]).exp());
+                first[k] = -z[k];
+                rest[k] = -(z[k] * Complex::new(ln_omega[k], FRAC_PI_2));
+            }
         }
         Kind::Warburg => {
-            let part = values[0] / omega.sqrt();
-            slope[0] = Complex::new(part, -part);
-            slope[0]
+            for k in 0..n {
+                let part = values[0] / omega[k].sqrt();
+                z[k] = Complex::new(part, -part);
+                first[k] = z[k];
+            }
         }
         Kind::WarburgOpen => {
-            let s = Complex::new(0.0, omega * values[1]).sqrt();
-            let (coth, csch2) = coth_csch2(s);
-            let z = (coth / s).scale(values[0]);
-            slope[0] = z;
-            slope[1] = (csch2.scale(values[0]) + z).scale(-0.5);
-            z
+            for k in 0..n {
+                let s = Complex::new(0.0, omega[k] * values[1]).sqrt();
+                let (coth, csch2) = coth_csch2(s);
+                z[k] = (coth / s).scale(values[0]);
+                first[k] = z[k];
+                rest[k] = (csch2.scale(values[0]) + z[k]).scale(-0.5);
+            }
         }
         Kind::WarburgShort => {
-            let s = Complex::new(0.0, omega * values[1]).sqrt();
-            let (tanh, sech2) = tanh_sech2(s);
-            let z = (tanh / s).scale(values[0]);
-            slope[0] = z;
-            slope[1] = (sech2.scale(values[0]) - z).scale(0.5);
-            z
+            for k in 0..n {
+                let s = Complex::new(0.0, omega[k] * values[1]).sqrt();
+                let (tanh, sech2) = tanh_sech2(s);
+                z[k] = (tanh / s).scale(values[0]);
+                first[k] = z[k];
+                rest[k] = (sech2.scale(values[0]) - z[k]).scale(0.5);
+            }
         }
         Kind::Gerischer => {
-            let inner = Complex::new(1.0, omega * values[1]);
-            let z = inner.sqrt().recip().scale(values[0]);
-            slope[0] = z;
-            slope[1] = (z * Complex::new(0.0, omega * values[1]) / inner).scale(-0.5);
-            z
+            for k in 0..n {
+                let inner = Complex::new(1.0, omega[k] * values[1]);
+                z[k] = inner.sqrt().recip().scale(values[0]);
+                first[k] = z[k];
+                rest[k] = (z[k] * Complex::new(0.0, omega[k] * values[1]) / inner).scale(-0.5);
+            }
         }
         Kind::Arc => {
-            let ln_x = ln_omega + (values[0] * values[1]).ln();
-            let x = j_omega_power(ln_x, values[2]);
-            let below = (Complex::ONE + x).recip();
-            let z = below.scale(values[0]);
-            let fall = z * x * below;
-            slope[0] = z - fall.scale(values[2]);
-            slope[1] = fall.scale(-values[2]);
-            slope[2] = -(fall * Complex::new(ln_x, FRAC_PI_2));
-            z
+            let ln_rc = (values[0] * values[1]).ln();
+            let direction = j_power(values[2]);
+            for k in 0..n {
+                let ln_x = ln_omega[k] + ln_rc;
+                let x = direction.scale((values[2] * ln_x).exp());
+                let below = (Complex::ONE + x).recip();
+                z[k] = below.scale(values[0]);
+                let fall = z[k] * x * below;
+                first[k] = z[k] - fall.scale(values[2]);
+                rest[k] = fall.scale(-values[2]);
+                rest[n + k] = -(fall * Complex::new(ln_x, FRAC_PI_2));
+            }
         }
         Kind::Pore => {
-            let s2 = j_omega_power(ln_omega, values[2]).scale(values[0] * values[1]);
-            let s = s2.sqrt();
-            let (coth, csch2) = coth_csch2(s);
-            let z = (coth / s).scale(values[0]);
-            let fall = (csch2.scale(values[0]) + z).scale(-0.5);
-            slope[0] = z + fall;
-            slope[1] = fall;
-            slope[2] = fall * Complex::new(ln_omega, FRAC_PI_2);
-            z
+            let direction = j_power(values[2]).scale(values[0] * values[1]);
+            for k in 0..n {
+                let s = direction.scale((values[2] * ln_omega[k]).exp()).sqrt();
+                let (coth, csch2) = coth_csch2(s);
+                z[k] = (coth / s).scale(values[0]);
+                let fall = (csch2.scale(values[0]) + z[k]).scale(-0.5);
+                first[k] = z[k] + fall;
+                rest[k] = fall;
+                rest[n + k] = fall * Complex::new(ln_omega[k], FRAC_PI_2);
+            }
         }
+    }
+}
+
+/// A resistor parallel to a constant-phase element, values R, Q and n: impedance and derivatives as [`columns`] gives.
+pub(crate) fn depressed_arc(
+    values: &[f64],
+    ln_omega: &[f64],
+    z: &mut [Complex],
+    slope: &mut [Complex],
+) {
+    let n = ln_omega.len();
+    let (by_r, rest) = slope.split_at_mut(n);
+    let (by_q, by_n) = rest.split_at_mut(n);
+    let direction = j_power(values[2]).scale(values[0] * values[1]);
+    for k in 0..n {
+        let x = direction.scale((values[2] * ln_omega[k]).exp());
+        let below = (Complex::ONE + x).recip();
+        z[k] = below.scale(values[0]);
+        by_r[k] = z[k] * below;
+        by_q[k] = by_r[k] - z[k];
+        by_n[k] = by_q[k] * Complex::new(ln_omega[k], FRAC_PI_2);
     }
 }

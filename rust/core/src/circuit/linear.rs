@@ -1,5 +1,7 @@
 //! Small dense linear algebra: Cholesky for normal equations, Householder for ill-conditioned least squares.
 
+use super::complex::Complex;
+
 /// Variance of what the data say nothing about; finite, so that it can be multiplied by nought.
 const HOPELESS: f64 = 1e150;
 
@@ -143,6 +145,26 @@ pub fn dot(a: &[f64], b: &[f64]) -> f64 {
         for lane in 0..4 {
             lanes[lane] += x[lane] * y[lane];
         }
+    }
+    lanes.iter().sum::<f64>() + tail
+}
+
+/// Inner product of two columns of complex numbers, real and imaginary parts taken as numbers of their own.
+#[must_use]
+pub fn dot_parts(a: &[Complex], b: &[Complex]) -> f64 {
+    let mut lanes = [0.0; 4];
+    let (a2, b2) = (a.chunks_exact(2), b.chunks_exact(2));
+    let tail: f64 = a2
+        .remainder()
+        .iter()
+        .zip(b2.remainder())
+        .map(|(x, y)| x.re * y.re + x.im * y.im)
+        .sum();
+    for (x, y) in a2.zip(b2) {
+        lanes[0] += x[0].re * y[0].re;
+        lanes[1] += x[0].im * y[0].im;
+        lanes[2] += x[1].re * y[1].re;
+        lanes[3] += x[1].im * y[1].im;
     }
     lanes.iter().sum::<f64>() + tail
 }

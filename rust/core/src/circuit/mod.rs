@@ -7,20 +7,28 @@
 //! | u | internal parameter: natural logarithm of a positive value, or the exponent n itself | - |
 //! | J | ∂Z/∂u, one column for each parameter | Ω |
 //!
-//! [`notation`] reads a circuit, [`element`] holds the formulas, [`fit`] is a bounded Levenberg-Marquardt in u,
-//! [`start`] finds start values without a guess, [`consistency`] asks whether a spectrum can be one at all.
+//! [`notation`] reads a circuit, [`element`] holds the formulas, [`fit`] asks and answers, `descent` is a bounded
+//! Levenberg-Marquardt in u, `start` finds start values without a guess, `search` decides which are followed and moves
+//! single arcs elsewhere, [`mod@profile`] says how far a parameter may go, [`drt`] needs no circuit, [`consistency`] asks
+//! whether a spectrum can be one at all.
 
 pub mod complex;
 pub mod consistency;
+mod descent;
+pub mod drt;
 pub mod element;
 pub mod fit;
 pub mod linear;
 pub mod notation;
-pub mod start;
+pub mod profile;
+mod search;
+mod start;
 
 pub use consistency::{Consistency, check_consistency, z_hit};
-pub use fit::{Fit, Problem, fit, fit_from};
+pub use drt::{Distribution, distribution};
+pub use fit::{Fit, Problem, fit, fit_from, fit_many};
 pub use notation::Circuit;
+pub use profile::profile;
 
 /// Why a circuit or a spectrum is refused.
 #[derive(Debug, Clone, PartialEq)]

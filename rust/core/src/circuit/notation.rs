@@ -1,7 +1,8 @@
 //! Circuit strings in the usual notation, parsed to a checked tree, and the tree evaluated.
 //!
 //! `-` is series, `p(a,b,...)` is parallel: `L0-R0-p(R1,CPE1)-p(R2,CPE2)-W1`. An element is its letters and an
-//! optional number; a name written twice means the same values twice (shared parameters).
+//! optional number. Shared parameters: a name written twice means the same values twice, and after the circuit
+//! `; CPE2.n = CPE1.n` makes one parameter take the value of another.
 
 use super::CircuitError;
 use super::complex::Complex;
@@ -11,16 +12,14 @@ use super::element::{self, Kind, MAX_PARAMETERS};
 const MAX_DEPTH: usize = 32;
 const MAX_ELEMENTS: usize = 64;
 
-/// One node of the tree; an element knows where its derivatives go.
+/// One node of the tree; an element knows where its values stand and its derivatives go.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Node {
-    /// A leaf: kind, index of its first parameter, index of its first derivative slot.
+    /// A leaf: its kind and its first slot. Each leaf has slots of its own; several may hold one parameter.
     Element {
         /// What it is.
         kind: Kind,
-        /// Index of its first parameter in the circuit.
-        parameter: usize,
-        /// Index of its first derivative slot (each leaf has its own).
+        /// Index of its first slot.
         slot: usize,
     },
     /// One after the other.
@@ -30,61 +29,111 @@ pub enum Node {
 }
 
 impl Node {
-    /// First slot and one past the last of all leaves below.
-    pub(crate) fn slots(&self) -> (usize, usize) {
+    /// Number of derivative slots of all leaves below.
+    pub(crate) fn slot_count(&self) -> usize {
         match self {
-            Self::Element { kind, slot, .. } => (*slot, slot + kind.parameters().len()),
+            Self::Element { kind, .. } => kind.parameters().len(),
             Self::Series(children) | Self::Parallel(children) => {
-                let first = children.first().map_or(0, |c| c.slots().0);
-                let last = children.last().map_or(0, |c| c.slots().1);
-                (first, last)
+                children.iter().map(Self::slot_count).sum()
             }
         }
     }
 
-    fn impedance(
+    /// The first derivative slot of all leaves below.
+    pub(crate) fn first_slot(&self) -> usize {
+        match self {
+            Self::Element { slot, .. } => *slot,
+            Self::Series(children) | Self::Parallel(children) => {
+                children.first().map_or(0, Self::first_slot)
+            }
+        }
+    }
+
+    /// Whether this is `p(R, CPE)`, in this order.
+    fn is_plain_arc(&self) -> bool {
+        let kind =
+            |node: &Node, wanted| matches!(node, Node::Element { kind, .. } if *kind == wanted);
+        matches!(self, Self::Parallel(children) if matches!(children.as_slice(),
+            [r, q] if kind(r, Kind::Resistor) && kind(q, Kind::ConstantPhase)))
+    }
+
+    /// How many rows of scratch [`Self::columns`] needs.
+    pub(crate) fn rows_needed(&self) -> usize {
+        let deepest = |children: &[Node]| children.iter().map(Self::rows_needed).max().unwrap_or(0);
+        match self {
+            Self::Element { .. } => 0,
+            Self::Series(children) => 1 + deepest(children),
+            Self::Parallel(children) => children.len() + deepest(children),
+        }
+    }
+
+    /// Impedance in Ω at all n frequencies into `z` (n,), derivatives by u into `slope`: for each slot of this node a
+    /// column of n. `values` holds the natural values of all slots of the circuit, `scratch` [`Self::rows_needed`]
+    /// rows of n.
+    pub(crate) fn columns(
         &self,
         values: &[f64],
-        omega: f64,
-        ln_omega: f64,
+        omega: &[f64],
+        ln_omega: &[f64],
+        z: &mut [Complex],
         slope: &mut [Complex],
-    ) -> Complex {
+        scratch: &mut [Complex],
+    ) {
+        let n = omega.len();
         match self {
-            Self::Element {
-                kind,
-                parameter,
-                slot,
-            } => {
-                let count = kind.parameters().len();
-                element::impedance(
-                    *kind,
-                    &values[*parameter..parameter + count],
-                    omega,
-                    ln_omega,
-                    &mut slope[*slot..slot + count],
-                )
+            Self::Element { kind, slot } => {
+                let values = &values[*slot..slot + kind.parameters().len()];
+                element::columns(*kind, values, omega, ln_omega, z, slope);
             }
-            Self::Series(children) => children.iter().fold(Complex::ZERO, |sum, child| {
-                sum + child.impedance(values, omega, ln_omega, slope)
-            }),
-            Self::Parallel(children) => {
-                // Z = 1/ΣY; ∂Z = Z² Y_i² ∂Z_i. The children's admittances are kept on the stack.
-                let mut admittances = [Complex::ZERO; MAX_ELEMENTS];
-                let mut total = Complex::ZERO;
-                for (i, child) in children.iter().enumerate() {
-                    admittances[i] = child.impedance(values, omega, ln_omega, slope).recip();
-                    total += admittances[i];
-                }
-                let z = total.recip();
-                for (i, child) in children.iter().enumerate() {
-                    let share = z * admittances[i];
-                    let factor = share * share;
-                    let (first, last) = child.slots();
-                    for d in &mut slope[first..last] {
-                        *d = *d * factor;
+            Self::Series(children) => {
+                z.fill(Complex::ZERO);
+                let (part, scratch) = scratch.split_at_mut(n);
+                let mut slope = slope;
+                for child in children {
+                    let (mine, rest) = slope.split_at_mut(child.slot_count() * n);
+                    child.columns(values, omega, ln_omega, part, mine, scratch);
+                    for (sum, x) in z.iter_mut().zip(&*part) {
+                        *sum += *x;
                     }
+                    slope = rest;
                 }
-                z
+            }
+            Self::Parallel(children) if self.is_plain_arc() => {
+                // By far the commonest: R beside a CPE, Z = R/(1 + R Q (jω)^n), in one pass.
+                let slot = children[0].first_slot();
+                element::depressed_arc(&values[slot..slot + 3], ln_omega, z, slope);
+            }
+            Self::Parallel(children) => {
+                // Z = 1/ΣY; ∂Z = Z² Y_i² ∂Z_i.
+                z.fill(Complex::ZERO);
+                let (admittances, scratch) = scratch.split_at_mut(children.len() * n);
+                let mut rest = &mut *slope;
+                for (child, row) in children.iter().zip(admittances.chunks_exact_mut(n)) {
+                    let (mine, after) = rest.split_at_mut(child.slot_count() * n);
+                    child.columns(values, omega, ln_omega, row, mine, scratch);
+                    for (sum, y) in z.iter_mut().zip(row) {
+                        *y = y.recip();
+                        *sum += *y;
+                    }
+                    rest = after;
+                }
+                for total in z.iter_mut() {
+                    *total = total.recip();
+                }
+                let mut rest = slope;
+                for (child, row) in children.iter().zip(admittances.chunks_exact_mut(n)) {
+                    let (mine, after) = rest.split_at_mut(child.slot_count() * n);
+                    for (share, whole) in row.iter_mut().zip(&*z) {
+                        *share = *share * *whole;
+                        *share = *share * *share;
+                    }
+                    for column in mine.chunks_exact_mut(n) {
+                        for (d, factor) in column.iter_mut().zip(&*row) {
+                            *d = *d * *factor;
+                        }
+                    }
+                    rest = after;
+                }
             }
         }
     }
@@ -125,9 +174,12 @@ impl Circuit {
             elements: 0,
         };
         let root = parser.series(0)?;
+        while parser.take(";") {
+            parser.tie()?;
+        }
         parser.skip_space();
         if !parser.rest.is_empty() {
-            return Err(parser.error("expected '-' or the end"));
+            return Err(parser.error("expected '-', ';' or the end"));
         }
         Ok(Self {
             root,
@@ -136,22 +188,15 @@ impl Circuit {
         })
     }
 
+    /// Natural values of all slots from those of the parameters.
+    pub(crate) fn by_slot(&self, values: &[f64]) -> Vec<f64> {
+        self.slot_parameter.iter().map(|&p| values[p]).collect()
+    }
+
     /// The parameters, in the order of the string.
     #[must_use]
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters
-    }
-
-    /// Impedance in Ω at one angular frequency; `slope` gets ∂Z/∂u for each slot (see [`Self::slots`]).
-    #[must_use]
-    pub(crate) fn evaluate(
-        &self,
-        values: &[f64],
-        omega: f64,
-        ln_omega: f64,
-        slope: &mut [Complex],
-    ) -> Complex {
-        self.root.impedance(values, omega, ln_omega, slope)
     }
 
     /// Number of derivative slots: as many as parameters unless some are shared.
@@ -197,24 +242,43 @@ impl Circuit {
                 )));
             }
         }
-        let mut slope = vec![Complex::ZERO; self.slots()];
-        let mut impedance = Vec::with_capacity(frequency_hz.len());
-        let mut jacobian = vec![Complex::ZERO; frequency_hz.len() * count];
-        for (i, &f) in frequency_hz.iter().enumerate() {
-            if !(f.is_finite() && f > 0.0) {
-                return Err(CircuitError::Data(format!(
-                    "frequency {f} Hz of point {i} is not positive and finite"
-                )));
-            }
-            let omega = 2.0 * std::f64::consts::PI * f;
-            impedance.push(self.evaluate(values, omega, omega.ln(), &mut slope));
-            for (slot, &p) in self.slot_parameter.iter().enumerate() {
-                let chain = if self.parameters[p].exponent {
-                    1.0
-                } else {
-                    1.0 / values[p]
-                };
-                jacobian[i * count + p] += slope[slot].scale(chain);
+        let n = frequency_hz.len();
+        if let Some(i) = frequency_hz
+            .iter()
+            .position(|f| !(f.is_finite() && *f > 0.0))
+        {
+            return Err(CircuitError::Data(format!(
+                "frequency {} Hz of point {i} is not positive and finite",
+                frequency_hz[i]
+            )));
+        }
+        let omega: Vec<f64> = frequency_hz
+            .iter()
+            .map(|f| 2.0 * std::f64::consts::PI * f)
+            .collect();
+        let ln_omega: Vec<f64> = omega.iter().map(|w| w.ln()).collect();
+        let mut impedance = vec![Complex::ZERO; n];
+        let mut slope = vec![Complex::ZERO; self.slots() * n];
+        let mut scratch = vec![Complex::ZERO; self.root.rows_needed() * n];
+        if n > 0 {
+            self.root.columns(
+                &self.by_slot(values),
+                &omega,
+                &ln_omega,
+                &mut impedance,
+                &mut slope,
+                &mut scratch,
+            );
+        }
+        let mut jacobian = vec![Complex::ZERO; n * count];
+        for (slot, &p) in self.slot_parameter.iter().enumerate() {
+            let chain = if self.parameters[p].exponent {
+                1.0
+            } else {
+                1.0 / values[p]
+            };
+            for k in 0..n {
+                jacobian[k * count + p] += slope[slot * n + k].scale(chain);
             }
         }
         Ok((impedance, jacobian))
@@ -299,6 +363,46 @@ impl Parser<'_> {
         self.element()
     }
 
+    /// `CPE2.n = CPE1.n`: the first takes the value of the second and is no parameter any more.
+    fn tie(&mut self) -> Result<(), CircuitError> {
+        let follower = self.parameter()?;
+        if !self.take("=") {
+            return Err(self.error("expected '=' of a shared parameter"));
+        }
+        let leader = self.parameter()?;
+        let (one, other) = (&self.parameters[follower], &self.parameters[leader]);
+        if follower == leader || one.unit != other.unit || one.exponent != other.exponent {
+            return Err(CircuitError::Notation(format!(
+                "circuit '{}': {} [{}] cannot share the value of {} [{}]: two parameters of one unit can",
+                self.text, one.name, one.unit, other.name, other.unit
+            )));
+        }
+        self.parameters.remove(follower);
+        for parameter in &mut self.slot_parameter {
+            if *parameter == follower {
+                *parameter = leader;
+            }
+            if *parameter > follower {
+                *parameter -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn parameter(&mut self) -> Result<usize, CircuitError> {
+        self.skip_space();
+        let length = self
+            .rest
+            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '_'))
+            .unwrap_or(self.rest.len());
+        let name = &self.rest[..length];
+        let Some(found) = self.parameters.iter().position(|p| p.name == name) else {
+            return Err(self.error("expected the name of a parameter that is not shared yet"));
+        };
+        self.rest = &self.rest[length..];
+        Ok(found)
+    }
+
     fn element(&mut self) -> Result<Node, CircuitError> {
         let start = self.rest;
         let Some((symbol, kind)) = Kind::SYMBOLS
@@ -319,7 +423,7 @@ impl Parser<'_> {
         let name = &start[..symbol.len() + digits];
         self.rest = &after[digits..];
         if self.rest.starts_with(|c: char| c.is_alphanumeric()) {
-            return Err(self.error("expected '-', ',' or ')' after the element"));
+            return Err(self.error("expected '-', ',', ')' or ';' after the element"));
         }
         let slot = self.slot_parameter.len();
         let known = self
@@ -346,10 +450,6 @@ impl Parser<'_> {
         debug_assert!(kind.parameters().len() <= MAX_PARAMETERS);
         self.slot_parameter
             .extend(parameter..parameter + kind.parameters().len());
-        Ok(Node::Element {
-            kind: *kind,
-            parameter,
-            slot,
-        })
+        Ok(Node::Element { kind: *kind, slot })
     }
 }

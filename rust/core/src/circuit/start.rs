@@ -23,14 +23,15 @@ enum Role {
     Arc,
 }
 
-struct Member<'a> {
-    role: Role,
-    node: &'a Node,
-}
-
-/// Exponents the arcs are tried with; each arc takes its own while there are few, else one is taken for all.
+/// Exponents the arcs are tried with; each of two arcs takes its own, more take one for all.
 const ARC_EXPONENTS: [f64; 2] = [0.95, 0.72];
 const TAIL_EXPONENTS: [f64; 3] = [0.95, 0.75, 0.5];
+/// Most members of a chain for which start values are sought.
+const MOST_MEMBERS: usize = 16;
+/// Ridge on the diagonal of the chain of all basis functions.
+const RIDGE: f64 = 1e-6;
+/// No start is smaller than this share of the typical impedance.
+const LEAST_SHARE: f64 = 1e-3;
 
 fn contains(node: &Node, wanted: &dyn Fn(Kind) -> bool) -> bool {
     match node {
@@ -70,13 +71,26 @@ fn role(node: &Node) -> Role {
     }
 }
 
+/// The members of the outermost chain.
+fn members(root: &Node) -> &[Node] {
+    match root {
+        Node::Series(children) => children,
+        node => std::slice::from_ref(node),
+    }
+}
+
+/// The members of the outermost chain that are arcs.
+pub(crate) fn arcs(problem: &Problem) -> Vec<&Node> {
+    members(&problem.circuit.root)
+        .iter()
+        .filter(|node| role(node) == Role::Arc)
+        .collect()
+}
+
 /// Gives the elements below a node values that make it look like an arc R, τ, n (or a resistor, or a tail).
 fn assign(problem: &Problem, node: &Node, resistance: f64, tau: f64, n: f64, u: &mut [f64]) {
     match node {
-        Node::Element {
-            kind, parameter, ..
-        } => {
-            let p = *parameter;
+        Node::Element { kind, slot } => {
             let capacitance = tau / resistance;
             let values: &[f64] = match kind {
                 Kind::Resistor => &[resistance],
@@ -89,7 +103,8 @@ fn assign(problem: &Problem, node: &Node, resistance: f64, tau: f64, n: f64, u: 
                 Kind::Pore => &[resistance, tau.powf(n) / resistance, n],
             };
             for (i, value) in values.iter().enumerate() {
-                u[p + i] = to_u(*value, problem.circuit.parameters[p + i].exponent);
+                let p = problem.circuit.slot_parameter[slot + i];
+                u[p] = to_u(*value, problem.circuit.parameters[p].exponent);
             }
         }
         Node::Series(children) => {
@@ -107,23 +122,32 @@ fn assign(problem: &Problem, node: &Node, resistance: f64, tau: f64, n: f64, u: 
     }
 }
 
-/// One basis function, weighted, real and imaginary parts one after the other.
-fn column(spectrum: &Spectrum, kind: Kind, values: &[f64]) -> Vec<f64> {
-    let mut slope = [Complex::ZERO; element::MAX_PARAMETERS];
-    let n = spectrum.len();
-    let mut out = vec![0.0; 2 * n];
-    for k in 0..n {
-        let z = element::impedance(
-            kind,
-            values,
-            spectrum.omega[k],
-            spectrum.ln_omega[k],
-            &mut slope,
-        );
-        out[k] = z.re * spectrum.weight[k].0;
-        out[n + k] = z.im * spectrum.weight[k].1;
+/// Makes the impedance of a node larger by a factor at all frequencies.
+fn magnify(problem: &Problem, node: &Node, factor: f64, u: &mut [f64]) {
+    match node {
+        Node::Element { kind, slot } => {
+            for (i, (suffix, _)) in kind.parameters().iter().enumerate() {
+                let by = match (kind, *suffix) {
+                    (_, "n" | "tau") => continue,
+                    (Kind::Capacitor, _) | (_, "c" | "q") => -factor.ln(),
+                    _ => factor.ln(),
+                };
+                u[problem.circuit.slot_parameter[slot + i]] += by;
+            }
+        }
+        Node::Series(children) | Node::Parallel(children) => {
+            for child in children {
+                magnify(problem, child, factor, u);
+            }
+        }
     }
-    out
+}
+
+/// Multiplies a column by the weights of a spectrum.
+fn weighted(spectrum: &Spectrum, column: &mut [Complex]) {
+    for (z, &(w_re, w_im)) in column.iter_mut().zip(&spectrum.weight) {
+        *z = Complex::new(z.re * w_re, z.im * w_im);
+    }
 }
 
 /// Non-negative least squares on a small Gram matrix by dropping what turns negative; returns the fall of the
@@ -133,22 +157,18 @@ fn non_negative(
     right: &[f64],
     size: usize,
     chosen: &[usize],
-    amplitude: &mut Vec<f64>,
+    amplitude: &mut [f64; MOST_MEMBERS],
 ) -> f64 {
-    let mut active: [usize; 16] = [0; 16];
-    let mut count = chosen.len().min(16);
-    for (i, slot) in active.iter_mut().enumerate().take(count) {
-        *slot = i;
-    }
-    amplitude.clear();
-    amplitude.resize(chosen.len(), 0.0);
-    let mut matrix = [0.0; 256];
-    let mut x = [0.0; 16];
+    let mut active: [usize; MOST_MEMBERS] = std::array::from_fn(|i| i);
+    let mut count = chosen.len().min(MOST_MEMBERS);
+    amplitude.fill(0.0);
+    let mut matrix = [0.0; MOST_MEMBERS * MOST_MEMBERS];
+    let mut x = [0.0; MOST_MEMBERS];
     while count > 0 {
         for a in 0..count {
             let i = chosen[active[a]];
             x[a] = right[i];
-            for b in 0..count {
+            for b in 0..=a {
                 matrix[a * count + b] = gram[i * size + chosen[active[b]]];
             }
             matrix[a * count + a] *= 1.0 + 1e-10;
@@ -174,221 +194,472 @@ fn non_negative(
     0.0
 }
 
-/// Up to `wanted` sets of start values u, most promising first.
-pub(crate) fn candidates(problem: &Problem, spectrum: &Spectrum, wanted: usize) -> Vec<Vec<f64>> {
-    let root = &problem.circuit.root;
-    let members: Vec<Member> = match root {
-        Node::Series(children) => children
+/// The band of a spectrum and the sizes in it.
+struct Scale {
+    /// Median of |Z|, Ω.
+    typical: f64,
+    /// Smallest and largest ln ω.
+    low: f64,
+    high: f64,
+}
+
+impl Scale {
+    fn of(spectrum: &Spectrum) -> Self {
+        let (low, high) = spectrum
+            .ln_omega
             .iter()
-            .map(|node| Member {
-                role: role(node),
-                node,
-            })
-            .collect(),
-        node => vec![Member {
-            role: role(node),
-            node,
-        }],
-    };
-    let arcs: Vec<usize> = (0..members.len())
-        .filter(|&i| members[i].role == Role::Arc)
-        .collect();
-    let (low, high) = spectrum
-        .ln_omega
-        .iter()
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &w| {
-            (a.min(w), b.max(w))
-        });
-    let mut typical: Vec<f64> = spectrum
-        .z
-        .iter()
-        .map(|z| z.norm())
-        .filter(|z| *z > 0.0)
-        .collect();
-    typical.sort_by(f64::total_cmp);
-    let typical = typical.get(typical.len() / 2).copied().unwrap_or(1.0);
-    let slowest = (-low).exp();
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &w| {
+                (a.min(w), b.max(w))
+            });
+        let mut sizes: Vec<f64> = spectrum
+            .z
+            .iter()
+            .map(|z| z.norm())
+            .filter(|z| *z > 0.0)
+            .collect();
+        sizes.sort_by(f64::total_cmp);
+        Self {
+            typical: sizes.get(sizes.len() / 2).copied().unwrap_or(1.0),
+            low,
+            high,
+        }
+    }
 
-    // Basis: resistor, inductor, tails, then arcs on the grid for each exponent.
-    let per_decade = if arcs.len() > 2 { 1.5 } else { 2.3 };
-    let margin = 1.5;
-    let decades = (high - low + 2.0 * margin) / std::f64::consts::LN_10;
-    let grid_size = ((decades * per_decade).round() as usize + 1).clamp(4, 40);
-    let grid: Vec<f64> = (0..grid_size)
-        .map(|g| {
-            (-high - margin + (high - low + 2.0 * margin) * g as f64 / (grid_size - 1) as f64).exp()
-        })
-        .collect();
-    let mut columns = vec![
-        column(spectrum, Kind::Resistor, &[typical]),
-        column(spectrum, Kind::Inductor, &[typical * (-high).exp()]),
-    ];
-    for n in TAIL_EXPONENTS {
-        columns.push(column(
+    /// Time constants from a little above the band to a little below it.
+    fn grid(&self, per_decade: f64) -> Vec<f64> {
+        const MARGIN: f64 = 1.5;
+        let width = self.high - self.low + 2.0 * MARGIN;
+        let count = (width / std::f64::consts::LN_10 * per_decade).round() as usize + 1;
+        let count = count.clamp(4, 40);
+        (0..count)
+            .map(|g| (-self.high - MARGIN + width * g as f64 / (count - 1) as f64).exp())
+            .collect()
+    }
+}
+
+/// A problem on a spectrum, with everything that is linear in it made once.
+pub(crate) struct Scan<'a> {
+    problem: &'a Problem,
+    spectrum: &'a Spectrum,
+    members: &'a [Node],
+    roles: Vec<Role>,
+    scale: Scale,
+    /// Time constants the arcs are tried at, s.
+    grid: Vec<f64>,
+    /// Weighted basis: resistor, inductor, tails, then arcs on the grid for each exponent.
+    columns: Vec<Vec<Complex>>,
+    target: Vec<Complex>,
+    /// Products of the columns with each other, and with the target.
+    gram: Vec<f64>,
+    right: Vec<f64>,
+}
+
+/// Index of the first arc in the basis.
+const FIRST_ARC: usize = 2 + TAIL_EXPONENTS.len();
+
+impl<'a> Scan<'a> {
+    pub fn new(problem: &'a Problem, spectrum: &'a Spectrum) -> Self {
+        let members = members(&problem.circuit.root);
+        let roles: Vec<Role> = members.iter().map(role).collect();
+        let arcs = roles.iter().filter(|r| **r == Role::Arc).count();
+        let scale = Scale::of(spectrum);
+        let grid = scale.grid(if arcs > 2 { 1.5 } else { 1.8 });
+        let typical = scale.typical;
+        let mut columns = Vec::with_capacity(FIRST_ARC + ARC_EXPONENTS.len() * grid.len());
+        let mut slope = vec![Complex::ZERO; element::MAX_PARAMETERS * spectrum.len()];
+        let mut push = |kind: Kind, values: &[f64]| {
+            let mut column = vec![Complex::ZERO; spectrum.len()];
+            let (omega, ln_omega) = (&spectrum.omega, &spectrum.ln_omega);
+            element::columns(kind, values, omega, ln_omega, &mut column, &mut slope);
+            weighted(spectrum, &mut column);
+            columns.push(column);
+        };
+        push(Kind::Resistor, &[typical]);
+        push(Kind::Inductor, &[typical * (-scale.high).exp()]);
+        for n in TAIL_EXPONENTS {
+            let q = (-n * scale.low).exp() / typical;
+            push(Kind::ConstantPhase, &[q, n]);
+        }
+        for n in ARC_EXPONENTS {
+            for tau in &grid {
+                push(Kind::Arc, &[typical, tau / typical, n]);
+            }
+        }
+        let mut target = spectrum.z.clone();
+        weighted(spectrum, &mut target);
+        let size = columns.len();
+        let mut gram = vec![0.0; size * size];
+        for i in 0..size {
+            for j in 0..=i {
+                let product = linear::dot_parts(&columns[i], &columns[j]);
+                gram[i * size + j] = product;
+                gram[j * size + i] = product;
+            }
+        }
+        let right = columns
+            .iter()
+            .map(|c| linear::dot_parts(c, &target))
+            .collect();
+        Self {
+            problem,
             spectrum,
-            Kind::ConstantPhase,
-            &[slowest.powf(n) / typical, n],
-        ));
-    }
-    let first_arc = columns.len();
-    for n in ARC_EXPONENTS {
-        for tau in &grid {
-            columns.push(column(spectrum, Kind::Arc, &[typical, tau / typical, n]));
-        }
-    }
-    let size = columns.len();
-    let mut gram = vec![0.0; size * size];
-    let n = spectrum.len();
-    let mut target = vec![0.0; 2 * n];
-    for k in 0..n {
-        target[k] = spectrum.z[k].re * spectrum.weight[k].0;
-        target[n + k] = spectrum.z[k].im * spectrum.weight[k].1;
-    }
-    let mut right = vec![0.0; size];
-    for i in 0..size {
-        right[i] = linear::dot(&columns[i], &target);
-        for j in 0..=i {
-            let product = linear::dot(&columns[i], &columns[j]);
-            gram[i * size + j] = product;
-            gram[j * size + i] = product;
+            members,
+            roles,
+            scale,
+            grid,
+            columns,
+            target,
+            gram,
+            right,
         }
     }
 
-    let has = |wanted: Role| members.iter().any(|m| m.role == wanted);
-    let tails: &[Option<usize>] = if has(Role::Tail) {
-        &[Some(0), Some(1), Some(2)]
-    } else {
-        &[None]
-    };
-    let mut scored: Vec<(f64, usize, Option<usize>, Vec<usize>)> = Vec::new();
-    let mut amplitude = Vec::new();
-    let mut chosen = Vec::new();
-    // Which exponent each arc takes, as bits; three arcs and more take one for all.
-    let patterns: Vec<usize> = match arcs.len() {
-        0 => vec![0],
-        1 => vec![0, 1],
-        2 => vec![0, 1, 2, 3],
-        _ => vec![0, usize::MAX],
-    };
-    let index = |pattern: usize, arc: usize, g: usize| {
-        first_arc + (pattern >> arc.min(62) & 1) * grid_size + g
-    };
-    // Puts the columns of one combination into `chosen`; returns where its arcs begin.
-    let choose = |chosen: &mut Vec<usize>, pattern: usize, tail: Option<usize>, grid: &[usize]| {
+    /// Sum of squares that a chain of all basis functions leaves, sizes of either sign: what no circuit goes far below.
+    ///
+    /// None when the chain could follow the noise: fewer numbers than twice its members.
+    pub fn floor(&self) -> Option<f64> {
+        let size = self.columns.len();
+        if 2 * self.spectrum.len() < 2 * size {
+            return None;
+        }
+        let mut matrix = self.gram.clone();
+        for i in 0..size {
+            matrix[i * size + i] *= 1.0 + RIDGE;
+        }
+        let mut x = self.right.clone();
+        if !linear::cholesky(&mut matrix, size) {
+            return None;
+        }
+        linear::cholesky_solve(&matrix, size, &mut x);
+        let mut left = self.target.clone();
+        for (column, factor) in self.columns.iter().zip(&x) {
+            for (z, d) in left.iter_mut().zip(column) {
+                *z = *z - d.scale(*factor);
+            }
+        }
+        Some(linear::dot_parts(&left, &left))
+    }
+
+    /// How many members of the chain are arcs.
+    pub fn arcs(&self) -> usize {
+        self.roles.iter().filter(|r| **r == Role::Arc).count()
+    }
+
+    fn has(&self, wanted: Role) -> bool {
+        self.roles.contains(&wanted)
+    }
+
+    /// Puts the columns of one combination into `chosen`; returns where its arcs begin.
+    fn choose(&self, chosen: &mut Vec<usize>, one: &Combination, arcs: usize) -> usize {
         chosen.clear();
-        if has(Role::Resistor) {
+        if self.has(Role::Resistor) {
             chosen.push(0);
         }
-        if has(Role::Inductor) {
+        if self.has(Role::Inductor) {
             chosen.push(1);
         }
-        if let Some(t) = tail {
-            chosen.push(2 + t);
-        }
+        chosen.extend(one.tail.map(|t| 2 + t));
         let before_arcs = chosen.len();
-        chosen.extend(grid.iter().enumerate().map(|(a, &g)| index(pattern, a, g)));
+        chosen.extend(
+            (0..arcs).map(|a| {
+                FIRST_ARC + one.exponent(a) * self.grid.len() + usize::from(one.places[a])
+            }),
+        );
         before_arcs
-    };
-    for &exponent in &patterns {
-        for tail in tails {
-            let mut combination: Vec<usize> = (0..arcs.len()).collect();
-            if combination.len() > grid_size {
-                break;
-            }
-            loop {
-                let before_arcs = choose(&mut chosen, exponent, *tail, &combination);
-                let fall = non_negative(&gram, &right, size, &chosen, &mut amplitude);
-                let penalty = prior_penalty(
-                    problem,
-                    &members,
-                    &arcs,
-                    &combination,
-                    &grid,
-                    &amplitude[before_arcs..],
-                    typical,
-                );
-                scored.push((fall - penalty, exponent, *tail, combination.clone()));
-                if arcs.is_empty() || !advance(&mut combination, grid_size) {
-                    break;
+    }
+
+    /// Up to `wanted` sets of start values u, most promising first.
+    pub fn candidates(&self, wanted: usize) -> Vec<Vec<f64>> {
+        let size = self.columns.len();
+        let nodes = arcs(self.problem);
+        let count = nodes.len().min(MOST_MEMBERS - 3);
+        let tails: &[Option<usize>] = if self.has(Role::Tail) {
+            &[Some(0), Some(1), Some(2)]
+        } else {
+            &[None]
+        };
+        let patterns: &[usize] = match count {
+            0 => &[0],
+            1 => &[0, 1],
+            2 => &[0, 1, 2, 3],
+            _ => &[0, usize::MAX],
+        };
+        let mut scored: Vec<(f64, Combination)> = Vec::new();
+        let mut amplitude = [0.0; MOST_MEMBERS];
+        let mut chosen = Vec::with_capacity(MOST_MEMBERS);
+        for &exponents in patterns {
+            for &tail in tails {
+                let mut one = Combination {
+                    exponents,
+                    tail,
+                    places: std::array::from_fn(|i| i as u8),
+                };
+                while count <= self.grid.len() {
+                    let before_arcs = self.choose(&mut chosen, &one, count);
+                    let fall = non_negative(&self.gram, &self.right, size, &chosen, &mut amplitude);
+                    let found = (0..count).map(|a| {
+                        let share = amplitude[before_arcs + a].max(LEAST_SHARE);
+                        (
+                            self.scale.typical * share,
+                            self.grid[usize::from(one.places[a])],
+                        )
+                    });
+                    scored.push((fall - prior_penalty(self.problem, &nodes, found), one));
+                    if count == 0 || !advance(&mut one.places[..count], self.grid.len()) {
+                        break;
+                    }
                 }
             }
         }
+        scored.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+        let mut starts: Vec<Vec<f64>> = Vec::with_capacity(wanted);
+        let mut taken: Vec<Combination> = Vec::new();
+        for (_, one) in &scored {
+            if starts.len() >= wanted {
+                break;
+            }
+            if taken.iter().any(|other| one.near(other, count)) {
+                continue;
+            }
+            taken.push(*one);
+            let before_arcs = self.choose(&mut chosen, one, count);
+            non_negative(&self.gram, &self.right, size, &chosen, &mut amplitude);
+            starts.push(self.start_of(one, &amplitude, before_arcs, count));
+        }
+        starts
     }
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
 
-    let mut starts: Vec<Vec<f64>> = Vec::with_capacity(wanted);
-    let mut taken: Vec<(Option<usize>, Vec<usize>)> = Vec::new();
-    for (_, exponent, tail, combination) in &scored {
-        if starts.len() >= wanted {
-            break;
+    /// Start values u of a combination whose sizes were solved.
+    fn start_of(
+        &self,
+        one: &Combination,
+        amplitude: &[f64; MOST_MEMBERS],
+        before_arcs: usize,
+        arcs: usize,
+    ) -> Vec<f64> {
+        let mut u = vec![0.0; self.problem.circuit.parameters.len()];
+        let (fastest, slowest) = ((-self.scale.high).exp(), (-self.scale.low).exp());
+        let mut arc = 0;
+        for (node, role) in self.members.iter().zip(&self.roles) {
+            let (at, tau, n) = match role {
+                Role::Resistor => (0, slowest, 1.0),
+                Role::Inductor => (usize::from(self.has(Role::Resistor)), fastest, 1.0),
+                Role::Tail => {
+                    let n = one.tail.map_or(1.0, |t| TAIL_EXPONENTS[t]);
+                    (before_arcs - 1, slowest, n)
+                }
+                Role::Arc => {
+                    let a = arc.min(arcs.saturating_sub(1));
+                    arc += 1;
+                    let tau = self.grid[usize::from(one.places[a])];
+                    (before_arcs + a, tau, ARC_EXPONENTS[one.exponent(a)])
+                }
+            };
+            let share = amplitude.get(at).copied().unwrap_or(0.0).max(LEAST_SHARE);
+            let size = self.scale.typical * share;
+            assign(self.problem, node, size, tau, n, &mut u);
         }
-        let near = |other: &Vec<usize>| {
-            other
-                .iter()
-                .zip(combination)
-                .all(|(a, b)| a.abs_diff(*b) <= 1)
+        self.problem.clamp(&mut u);
+        u
+    }
+
+    /// Start values like u, but with one arc put elsewhere: the others keep their shapes, all sizes are solved anew.
+    ///
+    /// Returns up to `wanted` of them, the most promising first; `arc` counts the arcs of the chain.
+    pub fn moved(&self, u: &[f64], arc: usize, wanted: usize) -> Vec<Vec<f64>> {
+        let (problem, spectrum) = (self.problem, self.spectrum);
+        let place = (0..self.members.len())
+            .filter(|&i| self.roles[i] == Role::Arc)
+            .nth(arc);
+        let Some(place) = place.filter(|_| self.members.len() <= MOST_MEMBERS) else {
+            return Vec::new();
         };
-        if taken.iter().any(|(t, other)| t == tail && near(other)) {
-            continue;
+        let n = spectrum.len();
+        let values = problem.circuit.by_slot(&problem.natural(u));
+        let mut scratch = vec![Complex::ZERO; problem.circuit.root.rows_needed() * n];
+        let mut slope = vec![Complex::ZERO; problem.circuit.slots() * n];
+        let others: Vec<&Node> = (0..self.members.len())
+            .filter(|&i| i != place)
+            .map(|i| &self.members[i])
+            .collect();
+        let kept = others.len();
+        let mut shapes = vec![Complex::ZERO; kept * n];
+        for (node, column) in others.iter().zip(shapes.chunks_exact_mut(n)) {
+            let (omega, ln_omega) = (&spectrum.omega, &spectrum.ln_omega);
+            node.columns(&values, omega, ln_omega, column, &mut slope, &mut scratch);
+            weighted(spectrum, column);
         }
-        taken.push((*tail, combination.clone()));
-        let before_arcs = choose(&mut chosen, *exponent, *tail, combination);
-        non_negative(&gram, &right, size, &chosen, &mut amplitude);
-        let floor = 1e-3;
-        let mut u = vec![0.0; problem.circuit.parameters.len()];
-        for member in members.iter().filter(|m| m.role != Role::Arc) {
-            let at = match member.role {
-                Role::Resistor => 0,
-                Role::Inductor => usize::from(has(Role::Resistor)),
-                _ => before_arcs - 1,
-            };
-            let size = typical * amplitude.get(at).copied().unwrap_or(0.0).max(floor);
-            let (tau, n) = match member.role {
-                Role::Inductor => ((-high).exp(), 1.0),
-                _ => (slowest, tail.map_or(1.0, |t| TAIL_EXPONENTS[t])),
-            };
-            assign(problem, member.node, size, tau, n, &mut u);
+        // A small Gram matrix whose last row is that of the arc in each place.
+        let size = kept + 1;
+        let mut gram = vec![0.0; size * size];
+        let mut right = vec![0.0; size];
+        for (i, one) in shapes.chunks_exact(n).enumerate() {
+            right[i] = linear::dot_parts(one, &self.target);
+            for (j, other) in shapes.chunks_exact(n).take(i + 1).enumerate() {
+                gram[i * size + j] = linear::dot_parts(one, other);
+                gram[j * size + i] = gram[i * size + j];
+            }
         }
-        for (a, &member) in arcs.iter().enumerate() {
-            let resistance = typical * amplitude[before_arcs + a].max(floor);
+        let chosen: Vec<usize> = (0..size).collect();
+        let mut amplitude = [0.0; MOST_MEMBERS];
+        let mut solve = |k: usize, amplitude: &mut [f64; MOST_MEMBERS]| {
+            let column = FIRST_ARC + k;
+            for (i, shape) in shapes.chunks_exact(n).enumerate() {
+                gram[kept * size + i] = linear::dot_parts(shape, &self.columns[column]);
+                gram[i * size + kept] = gram[kept * size + i];
+            }
+            gram[kept * size + kept] = self.gram[column * self.columns.len() + column];
+            right[kept] = self.right[column];
+            non_negative(&gram, &right, size, &chosen, amplitude)
+        };
+        let mut scored: Vec<(f64, usize)> = (0..ARC_EXPONENTS.len() * self.grid.len())
+            .map(|k| (solve(k, &mut amplitude), k))
+            .collect();
+        scored.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+        let mut starts = Vec::with_capacity(wanted);
+        let mut taken: Vec<usize> = Vec::new();
+        for (_, k) in scored {
+            if starts.len() >= wanted {
+                break;
+            }
+            let at = k % self.grid.len();
+            if taken.iter().any(|t| t.abs_diff(at) <= 1) {
+                continue;
+            }
+            taken.push(at);
+            solve(k, &mut amplitude);
+            let mut start = u.to_vec();
+            for (node, &factor) in others.iter().zip(&amplitude) {
+                magnify(problem, node, factor.max(0.01), &mut start);
+            }
+            let resistance = self.scale.typical * amplitude[kept].max(LEAST_SHARE);
+            let exponent = ARC_EXPONENTS[k / self.grid.len()];
+            let node = &self.members[place];
             assign(
                 problem,
-                members[member].node,
+                node,
                 resistance,
-                grid[combination[a]],
-                ARC_EXPONENTS[*exponent >> a.min(62) & 1],
-                &mut u,
+                self.grid[at],
+                exponent,
+                &mut start,
             );
+            problem.clamp(&mut start);
+            starts.push(start);
         }
-        problem.clamp(&mut u);
-        starts.push(u);
+        starts
     }
-    starts
 }
 
-/// What the priors say of a combination: only arcs with their own capacitance have one that can be told here.
+/// One combination: exponents of the arcs (as bits), tail, places on the grid.
+#[derive(Debug, Clone, Copy)]
+struct Combination {
+    exponents: usize,
+    tail: Option<usize>,
+    places: [u8; MOST_MEMBERS],
+}
+
+impl Combination {
+    fn exponent(&self, arc: usize) -> usize {
+        self.exponents >> arc & 1
+    }
+
+    fn near(&self, other: &Self, arcs: usize) -> bool {
+        let pairs = self.places[..arcs].iter().zip(&other.places);
+        self.tail == other.tail && pairs.into_iter().all(|(a, b)| a.abs_diff(*b) <= 1)
+    }
+}
+
+/// Time constant of an arc that is R parallel to C or CPE, or a ZARC; `None` for any other shape.
+fn time_constant(values: &[f64], node: &Node) -> Option<f64> {
+    match node {
+        Node::Element {
+            kind: Kind::Arc,
+            slot,
+        } => Some(values[*slot] * values[slot + 1]),
+        Node::Parallel(children) => match children.as_slice() {
+            [
+                Node::Element {
+                    kind: Kind::Resistor,
+                    slot: r,
+                },
+                Node::Element { kind, slot },
+            ] => match kind {
+                Kind::Capacitor => Some(values[*r] * values[*slot]),
+                Kind::ConstantPhase => {
+                    Some((values[*r] * values[*slot]).powf(1.0 / values[slot + 1]))
+                }
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Puts arcs that are alike in all that was asked (shape, bounds, priors) into the order fast to slow, so that `R1`
+/// is always the faster one. Leaves u as it is when one of their values was given or is shared.
+pub(crate) fn fast_to_slow(problem: &Problem, given: &[f64], u: &mut [f64]) {
+    let arcs = arcs(problem);
+    let values = problem.circuit.by_slot(&problem.natural(u));
+    let owned: Vec<Vec<usize>> = arcs
+        .iter()
+        .map(|node| {
+            let first = node.first_slot();
+            problem.circuit.slot_parameter[first..first + node.slot_count()].to_vec()
+        })
+        .collect();
+    let asked = |p: usize| {
+        let exponent = problem.circuit.parameters[p].exponent;
+        (
+            exponent,
+            problem.lower[p],
+            problem.upper[p],
+            problem.prior[p],
+        )
+    };
+    let free = owned.iter().flatten().all(|&p| {
+        let uses = problem.circuit.slot_parameter.iter().filter(|&&q| q == p);
+        given[p].is_nan() && !problem.fixed[p] && uses.count() == 1
+    });
+    let alike = owned.windows(2).all(|pair| {
+        pair[0].len() == pair[1].len()
+            && pair[0]
+                .iter()
+                .zip(&pair[1])
+                .all(|(&p, &q)| asked(p) == asked(q))
+    });
+    let times: Option<Vec<f64>> = arcs.iter().map(|a| time_constant(&values, a)).collect();
+    let Some(times) = times.filter(|_| free && alike) else {
+        return;
+    };
+    let mut order: Vec<usize> = (0..arcs.len()).collect();
+    order.sort_by(|&a, &b| times[a].total_cmp(&times[b]));
+    let before = u.to_vec();
+    for (to, &from) in owned.iter().zip(&order) {
+        for (&p, &q) in to.iter().zip(&owned[from]) {
+            u[p] = before[q];
+        }
+    }
+}
+
+/// What the priors say of arcs (R, τ): only arcs with their own capacitance have one that can be told here.
 fn prior_penalty(
     problem: &Problem,
-    members: &[Member],
-    arcs: &[usize],
-    combination: &[usize],
-    grid: &[f64],
-    amplitude: &[f64],
-    typical: f64,
+    arcs: &[&Node],
+    found: impl Iterator<Item = (f64, f64)>,
 ) -> f64 {
     let mut penalty = 0.0;
-    for (a, &member) in arcs.iter().enumerate() {
+    for (node, (resistance, tau)) in arcs.iter().zip(found) {
         if let Node::Element {
             kind: Kind::Arc,
-            parameter,
-            ..
-        } = members[member].node
+            slot,
+        } = node
         {
-            let resistance = typical * amplitude[a].max(1e-3);
-            let values = [resistance, grid[combination[a]] / resistance];
-            for (i, value) in values.iter().enumerate() {
-                let (mean, precision) = problem.prior[parameter + i];
-                penalty += ((value.ln() - mean) * precision).powi(2);
+            for (i, value) in [resistance, tau / resistance].iter().enumerate() {
+                let (mean, precision) = problem.prior[problem.circuit.slot_parameter[slot + i]];
+                if precision > 0.0 {
+                    penalty += ((value.ln() - mean) * precision).powi(2);
+                }
             }
         }
     }
@@ -396,10 +667,10 @@ fn prior_penalty(
 }
 
 /// The next ascending combination of grid indices; false after the last.
-fn advance(combination: &mut [usize], size: usize) -> bool {
+fn advance(combination: &mut [u8], size: usize) -> bool {
     let k = combination.len();
     for i in (0..k).rev() {
-        if combination[i] + (k - i) < size {
+        if usize::from(combination[i]) + (k - i) < size {
             combination[i] += 1;
             for j in i + 1..k {
                 combination[j] = combination[j - 1] + 1;
