@@ -18,7 +18,7 @@ Priority = Annotated[int, Field(ge=-1000, le=1000)]
 class Body(BaseModel):
     """What all bodies share: unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class NewCampaign(Body):
