@@ -32,6 +32,11 @@ class Benchmark:
 
 BENCHMARKS = {
     "surrogate-speed": Benchmark("surrogate/speed.py", "time of one predicted protocol"),
+    "boundary-elements": Benchmark(
+        "surrogate/boundary_elements.py",
+        "contact of a rough face, beside numpy and tamaas",
+        quick=("--sides", "256"),
+    ),
     "surrogate-validation": Benchmark(
         "surrogate/validate.py", "published points beside the prediction", writes="docs/validation/surrogate.md"
     ),

@@ -41,6 +41,7 @@ COMMANDS: dict[str, str] = {
     "attach": "by_hand",
     "simulate": "study.simulate",
     "materials": "materials",
+    "topography": "topography",
     "schema": "schema",
     "twin": "twin",
     "devices": "devices",
