@@ -43,6 +43,8 @@ from pressopt.instruments import (
     connect_press,
     manual,
 )
+from pressopt.instruments.line import Tap
+from pressopt.instruments.recording import WireRecorder, WireTap
 from pressopt.materials import Catalogue
 from pressopt.optimizer import DesignSpace, Recommender
 from pressopt.optimizer.observation import Recommendation
@@ -56,6 +58,8 @@ from pressopt.surrogate import Prediction, Surrogate
 
 #: Name of the file in a campaign's folder in which the twin keeps its physical world over a killed process.
 TWIN_WORLD = "twin-world.json"
+#: Name of the file in a campaign's folder that holds recorded bytes.
+WIRES = "wires.jsonl"
 
 
 #: How often the press is looked at while something else is measured, s: each look keeps its heartbeat.
@@ -102,7 +106,8 @@ def open_laboratory(experiment: Experiment, folder: Path, *, clock: Clock | None
             laboratory.laminator = machine
     wired = {role: profile for role, profile in profiles.items() if role not in worked}
     try:
-        return _connect(laboratory, wired, urls, automatic=wanted.loading == "automatic" and not worked)
+        taps = _taps(wired, folder, on_close)
+        return _connect(laboratory, wired, urls, taps, automatic=wanted.loading == "automatic" and not worked)
     except BaseException:
         laboratory.close()
         raise
@@ -155,8 +160,25 @@ def _twin_time_s(folder: Path) -> float:
         raise DeviceFault(str(refusal)) from refusal
 
 
+def _taps(
+    profiles: Mapping[str, DeviceProfile], folder: Path, on_close: list[Callable[[], None]]
+) -> dict[str, WireTap]:
+    """What writes down the bytes of those devices whose profile says ``link.record``."""
+    recorded = [role for role, profile in profiles.items() if profile.recorded]
+    if not recorded:
+        return {}
+    recorder = WireRecorder(folder / WIRES)
+    on_close.append(recorder.close)
+    return {role: recorder.tap(role) for role in recorded}
+
+
 def _connect(
-    laboratory: Laboratory, profiles: Mapping[str, DeviceProfile], urls: Mapping[str, str], *, automatic: bool
+    laboratory: Laboratory,
+    profiles: Mapping[str, DeviceProfile],
+    urls: Mapping[str, str],
+    taps: Mapping[str, Tap],
+    *,
+    automatic: bool,
 ) -> Laboratory:
     """Connect every device that the profiles name.
 
@@ -164,9 +186,11 @@ def _connect(
     """
     clock = laboratory.clock
     if "press" in profiles:
-        laboratory.press = connect_press(profiles["press"], clock, url=urls.get("press"))
+        laboratory.press = connect_press(profiles["press"], clock, url=urls.get("press"), tap=taps.get("press"))
     if "laminator" in profiles:
-        laboratory.laminator = connect_laminator(profiles["laminator"], clock, url=urls.get("laminator"))
+        laboratory.laminator = connect_laminator(
+            profiles["laminator"], clock, url=urls.get("laminator"), tap=taps.get("laminator")
+        )
     if automatic:
         laboratory.changer = connect_changer(laboratory.machine)
         if laboratory.changer is None:
@@ -177,9 +201,11 @@ def _connect(
     attended = AttendedClock(clock, period_s=ATTENTION_S, attend=lambda: watched(laboratory.machine))
     laboratory.waiting = attended
     if "analyzer" in profiles:
-        laboratory.analyzer = connect_analyzer(profiles["analyzer"], attended, url=urls.get("analyzer"))
+        laboratory.analyzer = connect_analyzer(
+            profiles["analyzer"], attended, url=urls.get("analyzer"), tap=taps.get("analyzer")
+        )
     if "meter" in profiles:
-        laboratory.meter = connect_meter(profiles["meter"], attended, url=urls.get("meter"))
+        laboratory.meter = connect_meter(profiles["meter"], attended, url=urls.get("meter"), tap=taps.get("meter"))
     return laboratory
 
 

@@ -80,6 +80,37 @@ def serve(
     serve_forever(bench, profiles, clock, announce=click.echo, links=None if links is None else Path(links))
 
 
+@twin.command()
+@click.argument("recording", type=click.Path(dir_okay=False, exists=True))
+@click.option("--line", help="Which line of the recording.  [default: its only one]")
+@click.option("--tcp", is_flag=True, help="On a loopback socket instead of a pseudo-terminal.")
+def replay(recording: str, line: str | None, tcp: bool) -> None:
+    """Let a recorded device (wires.jsonl of a campaign, where a profile says `link.record`) answer until Ctrl-C.
+
+    Each question is answered with what the real device sent to it, in the recorded order.
+    """
+    import threading
+
+    from pressopt.errors import InputError
+    from pressopt.twin.replay import ReplayDevice, load_recording
+    from pressopt.twin.wires import PtyPort, TcpPort
+
+    try:
+        lines = load_recording(Path(recording))
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    name = line or (next(iter(lines)) if len(lines) == 1 else "")
+    if name not in lines:
+        raise InputError(f"{recording} holds the lines {', '.join(lines) or 'none'}: name one with --line")
+    port = (TcpPort if tcp else PtyPort)(ReplayDevice(lines[name]), name=f"replay of {name}")
+    with port:
+        click.echo(f"{name:<10} {port.url}")
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            click.echo("stopped")
+
+
 def _planned(experiment: str | None) -> tuple[Cell, tuple[str, ...], int]:
     """Cell, names of profiles and seed: of the experiment, or those that need no file."""
     from pressopt.pressing import Cell, Die, Layer, Role

@@ -13,6 +13,7 @@ from pressopt.instruments.link import Link, line_of
 from pressopt.instruments.machine import Machine, Seen, SignalDevice
 from pressopt.instruments.modbus import BitTable, Framing, ModbusLink, WordTable, frame_gap_s
 from pressopt.instruments.opening import identified, profile_of_kind
+from pressopt.instruments.recording import WireTap
 from pressopt.instruments.registers import Block, decode, encode, pick, plan_blocks
 from pressopt.instruments.text_device import TextDevice
 from pressopt.profiles import DeviceProfile, IdentityMark, Kind, Register, register
@@ -132,7 +133,8 @@ def machine_of(
         opened: dict[str, Machine] = {}
         try:
             for name, part in profile.parts.items():
-                opened[name] = machine_of(part, clock, urls.get(name), tap=tap, shared=links)
+                its_tap = tap.part(name) if isinstance(tap, WireTap) else tap
+                opened[name] = machine_of(part, clock, urls.get(name), tap=its_tap, shared=links)
         except BaseException:
             for machine in opened.values():
                 machine.close()

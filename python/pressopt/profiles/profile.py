@@ -128,6 +128,7 @@ class LinkProfile:
         most_words: Longest block to read at once (Modbus allows 125).
         terminator: Ends each line that we send, for text protocols.
         reply_terminator: Ends each line that the device sends; ``None``: the same.
+        record: Write every byte that crosses the line into ``wires.jsonl`` of the campaign.
     """
 
     __pydantic_config__ = STRICT
@@ -145,6 +146,7 @@ class LinkProfile:
     most_words: Annotated[int, Ge(1), Le(125)] = 60
     terminator: Terminator = "\n"
     reply_terminator: Terminator | None = None
+    record: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -496,6 +498,8 @@ class DeviceProfile:
         content = asdict(self)
         for words in ("title", "source", "trust", "bench"):
             del content[words]
+        for link in (content["link"], *(part["link"] for part in content["parts"].values())):
+            del link["record"]  # to write bytes down changes none
         text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return "sha256:" + hashlib.sha256(text.encode("utf-8")).hexdigest()
 
@@ -503,6 +507,11 @@ class DeviceProfile:
     def interlocks(self) -> tuple[str, ...]:
         """Names of the interlock signals."""
         return tuple(name for name, signal in self.signals.items() if signal.interlock)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether bytes of this device, or of a part of it, are to be written down."""
+        return self.link.record or any(part.link.record for part in self.parts.values())
 
     def linear(self, item: Signal | Action) -> tuple[float, float]:
         """Gain and offset: ``value = raw * gain + offset``, in the unit of the name (kN, °C, mm, ...)."""
