@@ -39,7 +39,9 @@ COMMANDS: dict[str, str] = {
     "screen": "study.screen",
     "answer": "by_hand",
     "attach": "by_hand",
+    "calibrate": "study.calibrate",
     "simulate": "study.simulate",
+    "reanalyse": "study.reanalyse",
     "materials": "materials",
     "topography": "topography",
     "schema": "schema",
@@ -151,7 +153,7 @@ def _tell(error: errors.PressoptError, code: int, *, as_json: bool) -> None:
     "People at the press",
     commands=["confirm", "reject", "answer", "attach", "resolve", "clear", "pause", "unpause", "close"],
 )
-@click.command_panel("Studies", commands=["predict", "map", "screen", "simulate"])
+@click.command_panel("Studies", commands=["predict", "map", "screen", "calibrate", "simulate", "reanalyse"])
 @click.command_panel("Service", commands=["serve", "token", "backup", "restore", "fetch", "import"])
 @click.command_panel("Devices", commands=["devices", "commission"])
 @click.command_panel("Reference", commands=["materials", "schema", "twin", "verify"])

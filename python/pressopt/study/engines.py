@@ -12,11 +12,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from importlib import metadata
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pressopt.errors import InputError, PressoptError, StudyError, Violation
-from pressopt.study.job import Block
+from pressopt.study.job import Block, fingerprint
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -32,8 +31,6 @@ LOSSES = 3
 CONNECT_S = 15
 #: Threads of libraries inside a worker: blocks are the parallel part.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
-#: What the last bit of a result depends on.
-_FINGERPRINT = ("pressopt", "numpy", "scipy", "pyarrow")
 
 
 class Engine(Protocol):
@@ -211,18 +208,6 @@ def engine_of(name: str, *, scheduler: str | None = None, workers: int = 0) -> E
     if wrong:
         raise InputError(wrong)
     return Dask(str(scheduler)) if name == "dask" else Processes(workers)
-
-
-def fingerprint() -> dict[str, str]:
-    """Versions on which the last bit of a result depends."""
-    return {name: _version(name) for name in _FINGERPRINT}
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "none"
 
 
 def compute_marked(block: Block) -> tuple[dict[str, str], bytes]:

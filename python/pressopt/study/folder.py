@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from pressopt.errors import StudyError
-from pressopt.study.job import Job, digest_of_job
+from pressopt.study.job import Job, digest_of_job, fingerprint
 
 #: Names inside a study's folder.
 HEAD, FINISHED, BLOCKS, LOCK = "study.json", "finished.jsonl", "blocks", ".lock"
@@ -143,6 +143,7 @@ class StudyFolder:
                 "unit": job.unit,
                 "blocks": len(job.sizes),
                 "units": sum(job.sizes),
+                "software": fingerprint(),
                 "identity": job.identity,
             }
             part = head.with_name(HEAD + ".part")
@@ -198,6 +199,8 @@ def _difference(there: Mapping[str, Any], job: Job) -> str:
     """What makes a study in a folder another one than this."""
     if there.get("kind") != job.kind:
         return f"a {there.get('kind')}"
+    if there.get("software") != fingerprint():
+        return f"begun with other software: {there.get('software')}"
     old: Mapping[str, Any] = there.get("identity", {})
     # As JSON has it: a tuple and a list are the same there.
     new: Mapping[str, Any] = json.loads(json.dumps(job.identity))

@@ -6,7 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any, Protocol
+
+#: Packages on which the last bit of a result depends.
+_FINGERPRINT = ("pressopt", "numpy", "scipy", "pyarrow")
 
 
 class Block(Protocol):
@@ -45,9 +49,21 @@ class Job(Protocol):
         ...
 
 
+def fingerprint() -> dict[str, str]:
+    """Versions on which the last bit of a result depends."""
+    return {name: _version(name) for name in _FINGERPRINT}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "none"
+
+
 def digest_of_job(job: Job) -> str:
     """SHA-256 of what a job's results depend on: two jobs with the same digest have the same blocks."""
-    told = {"kind": job.kind, "identity": job.identity, "sizes": list(job.sizes)}
+    told = {"kind": job.kind, "identity": job.identity, "sizes": list(job.sizes), "software": fingerprint()}
     text = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
