@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pressopt.assembly import WIRES, run
+from pressopt.assembly import WIRES, begin_campaign
 from pressopt.clock import FastClock
 from pressopt.errors import LinkRefused, LinkTimeout
 from pressopt.impedance.spectrum import Sweep
@@ -105,12 +105,14 @@ def test_a_campaign_records_what_its_profile_asks_for(tmp_path: Path) -> None:
         'extends = "generic-joined-press"\nname = "mine"\n[parts.plc.link]\nrecord = true\n'
     )
     text = (EXPERIMENTS / "li-lpscl-symmetric.toml").read_text(encoding="utf-8")
-    text = text.replace('[laboratory]\nkind = "twin"', '[laboratory]\nkind = "twin"\npress = { profile = "press.toml" }\n'
-                        'analyzer = { profile = "keysight-e4980a" }', 1)  # fmt: skip
+    devices = 'press = { profile = "press.toml" }\nanalyzer = { profile = "keysight-e4980a" }'
+    text = text.replace('[laboratory]\nkind = "twin"', f'[laboratory]\nkind = "twin"\n{devices}', 1)
+    text = text.replace('name = "physics-gp"', 'name = "sobol"')
     text = text.replace('low = "1 Hz", high = "1 MHz"', 'low = "1 kHz", high = "1 MHz"')
     file = tmp_path / "e.toml"
     file.write_text(text, encoding="utf-8")
-    campaign = run(file, store=tmp_path / "campaign", trials=1)
+    with begin_campaign(file, store=tmp_path / "campaign", trials=1) as campaign:
+        campaign.run()
     assert len(campaign.state.trials) == 1
     assert journal_of(campaign.folder).exists()
     rows = [json.loads(row) for row in (campaign.folder / WIRES).read_text().splitlines()]
