@@ -13,6 +13,8 @@ export PIP_DEFAULT_TIMEOUT ?= 60
 # All that ends in the wheel: nothing is built again while none of it is newer than the last installation.
 SOURCES := pyproject.toml Cargo.toml Cargo.lock $(shell find rust python -type f \
 	'(' -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' -o -name '*.json' -o -name '*.css' ')')
+# The validator of research bundles: asks for an older rich than import-linter allows, and runs with the newer one.
+VALIDATOR := 'roc-validator>=0.13,<0.14'
 EXPERIMENT ?= experiments/li-lpscl-symmetric.toml
 
 # $(call install,EXTRAS): build and install, after saying what is missing in words that help.
@@ -48,10 +50,12 @@ $(VENV)/.run-stamp: $(BIN)/python $(SOURCES)
 
 $(VENV)/.test-stamp: $(BIN)/python $(SOURCES)
 	$(call install,'.[test]')
+	$(BIN)/python -m pip install --quiet --no-deps $(VALIDATOR)
 	@touch $@ $(VENV)/.run-stamp
 
 $(VENV)/.dev-stamp: $(BIN)/python $(SOURCES)
 	$(call install,'.[dev]')
+	$(BIN)/python -m pip install --quiet --no-deps $(VALIDATOR)
 	@touch $@ $(VENV)/.test-stamp $(VENV)/.run-stamp
 
 $(VENV)/.bench-stamp: $(BIN)/python $(SOURCES)
