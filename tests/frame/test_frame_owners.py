@@ -35,7 +35,6 @@ OWNERS: Mapping[str, frozenset[str]] = {
         "pydantic": "export profiles service",
         "rich": "cli export",
         "rich_click": "cli",
-        "rocrate": "export",
         "scipy": "campaign optimizer",
         "segno": "export",
         "serial": "instruments",
@@ -51,7 +50,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
 #: Imported where they are used, inside functions: each costs tenths of a second.
 LATE = ("distributed", "matplotlib", "pint", "pyarrow", "scipy", "segno", "serial", "skopt", "sklearn")
 #: Extras that the package itself imports, where a user asks for what they are for.
-OPTIONAL = ("bundle", "cluster", "parquet", "pdf", "postgres", "service", "tables")
+OPTIONAL = ("cluster", "parquet", "pdf", "postgres", "service", "tables")
 #: What the package index calls them, where that is another name.
 INDEX_NAMES = {
     "annotated_types": "annotated-types",
