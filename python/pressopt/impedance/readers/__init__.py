@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pressopt.errors import SpectrumError
 from pressopt.impedance.readers.formats import FORMATS, Format
-from pressopt.impedance.readers.text import load_text
+from pressopt.impedance.readers.others import read_ism, recognise_ism
+from pressopt.impedance.readers.text import load_bytes, to_text
 from pressopt.impedance.spectrum import ImpedanceSpectrum
 
 __all__ = ["read_spectra"]
@@ -16,9 +17,10 @@ __all__ = ["read_spectra"]
 def read_spectra(path: str | os.PathLike[str], *, negate_imaginary: bool = False) -> list[ImpedanceSpectrum]:
     """Read every spectrum in a file; the format is told by the content, not by the name.
 
-    Known are EC-Lab (.mpt), Gamry (.DTA), ZPlot/ZView and Z60W (.z, Autolab .txt), VersaStudio (.par), CH
-    Instruments, PalmSens (.pssession), and tables with or without a header (Parstat, PowerSuite, Nova, any CSV:
-    tab, semicolon, comma or space, decimal point or comma, Re and Im or modulus and phase).
+    Known are EC-Lab (.mpt), Gamry (.DTA), ZPlot/ZView and Z60W (.z, Autolab .txt), VersaStudio (.par), Ivium
+    (.idf, .ids), Zahner (.ism), PalmSens (.pssession), Autolab FRA (.dfr), OrigaLys (.crv), and tables with or
+    without a header (CH Instruments, Parstat, PowerSuite, Nova, any CSV: tab, semicolon, comma or space, decimal
+    point or comma, Re and Im or modulus and phase). Text may be UTF-8, UTF-16 or Latin-1.
 
     Args:
         path: The file.
@@ -33,11 +35,15 @@ def read_spectra(path: str | os.PathLike[str], *, negate_imaginary: bool = False
             sign of Im Z that no passive cell can have. Says what was looked for and in which line it stopped.
     """
     path = Path(path)
-    text = load_text(path)
-    chosen = _recognise(text, path)
-    spectra = chosen.parse(text, str(path), negate_imaginary)
+    data = load_bytes(path)
+    if recognise_ism(data):
+        spectra, name = read_ism(data, str(path), negate_imaginary), "Zahner"
+    else:
+        text = to_text(data, path)
+        chosen = _recognise(text, path)
+        spectra, name = chosen.parse(text, str(path), negate_imaginary), chosen.name
     for spectrum in spectra:
-        spectrum.metadata.update({"source": path.name, "format": chosen.name})
+        spectrum.metadata.update({"source": path.name, "format": name})
     return spectra
 
 

@@ -12,6 +12,14 @@ from typing import Any
 import numpy as np
 
 from pressopt.errors import SpectrumError
+from pressopt.impedance.readers.others import (
+    read_dfr,
+    read_ivium,
+    read_origalys,
+    recognise_dfr,
+    recognise_ivium,
+    recognise_origalys,
+)
 from pressopt.impedance.readers.table import Column, columns_of, complete, read_rows, to_spectra
 from pressopt.impedance.readers.text import guess_separator, is_number, is_value, split_row, to_float
 from pressopt.impedance.spectrum import ImpedanceSpectrum, Real
@@ -37,7 +45,8 @@ def _number(text: str) -> float | None:
 
 
 def _put(metadata: Metadata, key: str, value: str | float | None) -> None:
-    if value is not None and value != "":
+    """Keep what is told; an area of nought is how programs say that nobody gave one."""
+    if value is not None and value != "" and not (key == "area_cm2" and value == 0):
         metadata[key] = value
 
 
@@ -67,8 +76,8 @@ def _table_from(
             f"{', '.join(h for h in headers if h) or '(none)'}",
             source=source,
         )
-    rows = [(first + k + 1, split_row(line, sep)) for k, line in enumerate(rows_text)]
-    while rows and not any(is_number(f) for f in rows[-1][1]):
+    rows = [(first + k + 1, line) for k, line in enumerate(rows_text)]
+    while rows and not any(is_number(f) for f in split_row(rows[-1][1], sep)):
         rows.pop()
     if not rows:
         raise SpectrumError(
@@ -76,7 +85,7 @@ def _table_from(
             "first point",
             source=source,
         )
-    return read_rows(rows, columns, comma=comma, source=source), columns, end
+    return read_rows(rows, columns, separator=sep, comma=comma, source=source), columns, end
 
 
 # ------------------------------------------------------------------------------------------------ EC-Lab
@@ -88,11 +97,14 @@ def _ec_lab(text: str, source: str, negate: bool) -> list[ImpedanceSpectrum]:
     if found is None:
         raise SpectrumError("an EC-Lab file without its line 'Nb header lines : n': is it cut?", source=source)
     header = int(found[1]) - 1
-    if header >= len(lines):
+    if header >= len(lines) and "freq/Hz" not in text:
         raise SpectrumError(
             f"the header should end in line {header + 1}, the file ends in line {len(lines)}: it is cut",
             source=source,
         )
+    named = next((i for i, line in enumerate(lines) if line.lstrip("\ufeff").startswith("freq/Hz")), None)
+    if named is not None:
+        header = named  # lines may have been added or lost by an editor
     metadata: Metadata = {}
     for key, pattern in (
         ("date", r"Acquisition started on\s*:\s*(.+)"),
@@ -183,8 +195,13 @@ def _versastudio(text: str, source: str, negate: bool) -> list[ImpedanceSpectrum
     metadata: Metadata = {}
     if (match := re.search(r"DateAcquired=(.+)", text)) is not None:
         _put(metadata, "date", match[1].strip())
-    if (match := re.search(r"Working Electrode Area \(cm2\)=(\S+)", text)) is not None:
-        _put(metadata, "area_cm2", _number(match[1]))
+    for key, pattern in (
+        ("area_cm2", r"Working Electrode Area \(cm2\)=(\S+)"),
+        ("amplitude_mv", r"Amplitude \(mV RMS\)=(\S+)"),
+        ("bias_v", r"\nPotential \(V\),Value=(\S+)"),
+    ):
+        if (match := re.search(pattern, text)) is not None:
+            _put(metadata, key, _number(match[1]))
     spectra = []
     looked_at: list[str] = []
     for i, line in enumerate(lines):
@@ -196,13 +213,13 @@ def _versastudio(text: str, source: str, negate: bool) -> list[ImpedanceSpectrum
         for k in range(i + 1, len(lines)):
             if lines[k].startswith("<") or not lines[k].strip():
                 break
-            rows.append((k + 1, split_row(lines[k], ",")))
+            rows.append((k + 1, lines[k]))
         names = {name: index for index, name in enumerate(headers)}
         wanted = {"Frequency(Hz)": "frequency", "Z Real": "re", "Z Imag": "im", "Elapsed Time(s)": "time"}
         columns = {names[name]: Column(role, 1.0) for name, role in wanted.items() if name in names}
         if not rows or not complete(columns):
             continue
-        table = read_rows(rows, columns, comma=False, source=source)
+        table = read_rows(rows, columns, separator=",", comma=False, source=source)
         if (table["frequency"] > 0).any():
             spectra += to_spectra(table, metadata, source=source, negate_imaginary=negate)
     if not spectra:
@@ -270,6 +287,10 @@ def _json_number(value: Any) -> float:
 def _palmsens_column(array: Mapping[str, Any]) -> Column | None:
     unit = array.get("Unit") or {}
     kind = str(unit.get("Type", ""))
+    # PSTrace gives impedances units of their own; that of ZIm is -Z''.
+    for ending, role, sign in ((".Hertz", "frequency", 1.0), (".ZRe", "re", 1.0), (".ZIm", "im", -1.0)):
+        if kind.endswith(ending):
+            return Column(role, sign)
     factor = next((f for prefix, f in _SI.items() if f".{prefix}" in kind), 1.0)
     found = columns_of([str(array.get("Description", ""))])
     if not found:
@@ -292,12 +313,7 @@ def _plain(text: str, source: str, negate: bool) -> list[ImpedanceSpectrum]:
             if lines[first].strip() and first > header + 3:
                 break
             first += 1
-        for key, pattern in (
-            ("amplitude_mv", r"Amplitude \(V\)\s*=\s*(\S+)"),
-            ("bias_v", r"Init E \(V\)\s*=\s*(\S+)"),
-        ):
-            if (match := re.search(pattern, text)) is not None and (value := _number(match[1])) is not None:
-                metadata[key] = value * (1000 if key == "amplitude_mv" else 1)
+        metadata = _preamble(lines[:header])
         spectra: list[ImpedanceSpectrum] = []
         table, _, end = _table_from(lines, header, min(first, len(lines)), source=source)
         spectra += to_spectra(table, metadata, source=source, negate_imaginary=negate)
@@ -306,6 +322,43 @@ def _plain(text: str, source: str, negate: bool) -> list[ImpedanceSpectrum]:
             spectra += _plain(rest, source, negate)
         return spectra
     return _headerless(lines, source, negate)
+
+
+_TOLD = (
+    ("amplitude_mv", r"(?:ac )?amplitude", {"mv": 1.0, "v": 1e3}),
+    ("bias_v", r"(?:init e|dc (?:level|potential|bias|voltage)|bias|e ?dc)", {"mv": 1e-3, "v": 1.0}),
+    ("area_cm2", r"(?:electrode |surface |sample |active )*(?:area|fläche)", {"mm2": 1e-2, "cm2": 1.0, "m2": 1e4}),
+    ("temperature_c", r"temperature|temp\.?|t", {"c": 1.0, "degc": 1.0, "°c": 1.0}),
+    ("pressure_mpa", r"(?:stack |sample )?pressure", {"mpa": 1.0}),
+)
+
+
+def _preamble(lines: list[str]) -> Metadata:
+    """What the lines before a table say as ``name (unit) = value`` or ``name: value unit``.
+
+    A number without a unit is not taken.
+    """
+    metadata: Metadata = {}
+    for line in lines[:500]:
+        match = re.match(r"[#%;\s\"]*([^=:\t;,]+?)\s*[=:\t;,]\s*\"?([^\";\t]+)", line)
+        if match is None:
+            if re.match(r"[A-Z][a-z]{2}\. \d{1,2}, \d{4}", line):  # the first line of CH Instruments
+                _put(metadata, "date", line.strip())
+            continue
+        name, value = match[1].strip().lower(), match[2].strip()
+        if re.fullmatch(r"(measurement |start )?date( and time)?|datum|acquired", name):
+            metadata.setdefault("date", value)
+            continue
+        unit = re.search(r"[\[(/]\s*([^\])]*?)\s*[\])]?$", name)
+        bare = name[: unit.start()].strip() if unit else name
+        number = re.match(r"([-+]?[\d.,]+(?:e[-+]?\d+)?)\s*(\S*)", value, re.IGNORECASE)
+        if number is None or (amount := _number(number[1])) is None:
+            continue
+        told = (unit[1] if unit else number[2]).lower().replace("²", "2").replace("^2", "2")
+        for key, pattern, units in _TOLD:
+            if re.fullmatch(pattern, bare) and told in units:
+                _put(metadata, key, amount * units[told])
+    return metadata
 
 
 def _numeric(line: str) -> bool:
@@ -330,6 +383,9 @@ def _header_line(lines: list[str]) -> int | None:
 
 def _headerless(lines: list[str], source: str, negate: bool) -> list[ImpedanceSpectrum]:
     rows_text = [(i + 1, line) for i, line in enumerate(lines) if line.strip() and line.strip()[0] not in "#%!"]
+    counted = next((k for k, (_, line) in enumerate(rows_text) if line.strip().isdigit()), None)
+    if counted is not None and len(rows_text) - counted - 1 == int(rows_text[counted][1]) > 0:
+        rows_text = rows_text[counted + 1 :]  # comments, then the number of rows, then as many rows
     numeric = [(i, line) for i, line in rows_text if _numeric(line)]
     if len(numeric) < 0.8 * len(rows_text) or not numeric:
         stop = next((i for i, line in rows_text if not _numeric(line)), 1)
@@ -339,8 +395,9 @@ def _headerless(lines: list[str], source: str, negate: bool) -> list[ImpedanceSp
             source=source,
         )
     separator, comma = guess_separator([line for _, line in rows_text])
-    rows = [(i, split_row(line, separator)) for i, line in rows_text]
-    widths = {len(fields) for _, fields in rows[:-1]} or {len(rows[-1][1])}
+    widths = {len(split_row(line, separator)) for _, line in rows_text[:-1]} or {
+        len(split_row(rows_text[-1][1], separator))
+    }
     if widths != {3}:
         raise SpectrumError(
             f"rows of {', '.join(map(str, sorted(widths)))} numbers without a header: only three "
@@ -349,7 +406,7 @@ def _headerless(lines: list[str], source: str, negate: bool) -> list[ImpedanceSp
             source=source,
         )
     columns = {0: Column("frequency", 1.0), 1: Column("re", 1.0), 2: Column("im", 1.0)}
-    table = read_rows(rows, columns, comma=comma, source=source)
+    table = read_rows(rows_text, columns, separator=separator, comma=comma, source=source)
     metadata: Metadata = {"columns": "no header: taken as frequency in Hz, Re Z and Im Z in Ω"}
     return to_spectra(table, metadata, source=source, negate_imaginary=negate)
 
@@ -369,5 +426,8 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format("VersaStudio", lambda text: "Name=VersaStudio" in text[:2000] or "<Segment1>" in text, _versastudio),
     Format("PalmSens", _starts("{"), _palmsens),
+    Format("Ivium", recognise_ivium, read_ivium),
+    Format("Autolab FRA", recognise_dfr, read_dfr),
+    Format("OrigaLys", recognise_origalys, read_origalys),
     Format("table", lambda text: True, _plain),
 )

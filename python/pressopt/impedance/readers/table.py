@@ -12,12 +12,14 @@ import numpy as np
 
 from pressopt import _core
 from pressopt.errors import SpectrumError
-from pressopt.impedance.readers.text import to_float
+from pressopt.impedance.readers.text import split_row, to_float
 from pressopt.impedance.spectrum import Complex, ImpedanceSpectrum, Real
 
 _MINUS = "-−–"
 #: Points needed before the sign of Im Z can be tested.
 _LEAST_TO_TEST = 8
+#: Of more points, every so many are tested.
+_MOST_TO_TEST = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +61,22 @@ def _column(header: str) -> Column | None:
     role = _role(key, whole)
     if role is None:
         return None
-    return Column(role, _factor(role, unit, name) * (-1 if negative and role in {"im", "phase"} else 1))
+    return Column(role, _factor(role, unit, name) * (-1 if negative and role in {"re", "im", "phase"} else 1))
 
 
 _ROLES = {
-    "frequency": {"freq", "frequency", "f", "fhz", "freqhz", "frequencyhz"},
-    "re": {"re", "rez", "zre", "zreal", "z'", "real", "realz", "rezohm", "zreohm", "zrealohm", "zr", "reohm"},
+    "frequency": {"freq", "frequency", "f", "fhz", "freqhz", "frequencyhz", "frequenz", "fréquence", "frecuencia",
+                  "frequenza", "frequentie"},
+    "re": {"re", "rez", "zre", "zreal", "z'", "real", "realz", "rezohm", "zreohm", "zrealohm", "zr", "reohm", "z1",
+           "realteil", "realpart", "realimpedance", "impedancereal", "resistance", "rs", "partieréelle"},
     "im": {"im", "imz", "zim", "zimag", "zimg", "z''", 'z"', "imag", "imagz", "imzohm", "zimohm", "zimagohm", "zi",
-           "imohm"},
-    "modulus": {"|z|", "zmod", "z", "modz", "zabs", "abs", "absz", "modulus", "impedance", "|z|ohm", "magnitude"},
+           "imohm", "z2", "imaginary", "imaginarypart", "imaginärteil", "imagpart", "imaginaryimpedance",
+           "reactance", "impedanceimag", "impedanceimaginary", "xs", "partieimaginaire", "zimaginary"},
+    "modulus": {"|z|", "zmod", "z", "modz", "zabs", "abs", "absz", "modulus", "impedance", "|z|ohm", "magnitude",
+                "betrag", "impedanz", "zmodulus", "zmagnitude"},
     "phase": {"phase", "zphz", "phz", "theta", "phasez", "phi", "arg", "phaseangle", "phaseofz", "φ", "θ",
-              "zphase", "phasedeg"},
-    "time": {"time", "elapsedtime", "t", "times", "timesec"},
+              "zphase", "phasedeg", "phasenwinkel", "angle"},
+    "time": {"time", "elapsedtime", "t", "times", "timesec", "zeit", "temps"},
     "cycle": {"cyclenumber", "zcycle"},
 }  # fmt: skip
 
@@ -109,12 +115,24 @@ def _factor(role: str, unit: str, name: str) -> float:
 
 
 def read_rows(
-    rows: Sequence[tuple[int, list[str]]], columns: Mapping[int, Column], *, comma: bool, source: str
+    rows: Sequence[tuple[int, str]],
+    columns: Mapping[int, Column],
+    *,
+    separator: str | None,
+    comma: bool,
+    source: str,
 ) -> dict[str, Real]:
-    """Role -> values of all whole rows; a cut last row is left out, a broken row before it is refused."""
+    """Role -> values of all whole rows (number of the line, line).
+
+    A cut last row is left out, a broken row before it is refused.
+    """
+    fast = _read_fast([line for _, line in rows], columns, separator=separator, comma=comma)
+    if fast is not None:
+        return fast
     width = max(columns) + 1
     table: dict[str, list[float]] = {c.role: [] for c in columns.values()}
-    for position, (line, fields) in enumerate(rows):
+    for position, (line, text) in enumerate(rows):
+        fields = split_row(text, separator)
         last = position == len(rows) - 1
         if len(fields) < width and not last:
             raise SpectrumError(
@@ -130,6 +148,25 @@ def read_rows(
         for role, value in values.items():
             table[role].append(value)
     return {role: np.array(values, dtype=np.float64) for role, values in table.items()}
+
+
+#: Rows from which on a table is first tried as a whole.
+_MANY_ROWS = 2000
+
+
+def _read_fast(
+    lines: Sequence[str], columns: Mapping[int, Column], *, separator: str | None, comma: bool
+) -> dict[str, Real] | None:
+    """A long table without any peculiarity, read by NumPy; None where single rows have to be looked at."""
+    if len(lines) < _MANY_ROWS:
+        return None
+    wanted = sorted(columns)
+    plain = (line.replace(",", ".") for line in lines) if comma else lines
+    try:
+        table = np.loadtxt(plain, delimiter=separator, usecols=wanted, ndmin=2, comments=None, dtype=np.float64)
+    except ValueError:
+        return None
+    return {columns[i].role: table[:, k] * columns[i].factor for k, i in enumerate(wanted)}
 
 
 def to_spectra(
@@ -193,12 +230,13 @@ def _refuse_sign(frequency: Real, z: Complex, source: str) -> None:
     good = np.isfinite(z) & (np.abs(z) > 0) & (np.abs(z) < 1e30)
     if good.sum() < _LEAST_TO_TEST or np.unique(frequency[good]).size < _LEAST_TO_TEST:
         return
-    f = np.ascontiguousarray(frequency[good])
+    some = np.flatnonzero(good)[:: max(1, int(good.sum()) // _MOST_TO_TEST)]
+    f = np.ascontiguousarray(frequency[some])
     as_read, other = (
         _core.spectrum_consistency(
             f,
-            np.ascontiguousarray(z.real[good]),
-            np.ascontiguousarray(sign * z.imag[good]),
+            np.ascontiguousarray(z.real[some]),
+            np.ascontiguousarray(sign * z.imag[some]),
             per_decade=1.0,
             clocks=np.zeros((0, f.size)),
         )["noise"]

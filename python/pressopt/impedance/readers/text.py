@@ -15,11 +15,11 @@ _COMMA_NUMBER = re.compile(r"[-+]?(\d+,?\d*|,\d+)([eEdD][-+]?\d+)?$")
 _NOT_A_NUMBER = {"nan", "-nan", "inf", "+inf", "-inf", "infinity", "overload", "ovl", "---", ""}
 
 
-def load_text(path: Path) -> str:
-    """Return a file as text with one kind of line end.
+def load_bytes(path: Path) -> bytes:
+    """Return what is in a file.
 
     Raises:
-        SpectrumError: It cannot be opened, is empty, too large, or holds binary data.
+        SpectrumError: It cannot be opened, is a folder, empty or too large.
     """
     try:
         if path.is_dir():
@@ -31,6 +31,15 @@ def load_text(path: Path) -> str:
         raise SpectrumError(f"cannot be opened: {error.strerror}", source=str(path)) from error
     if not data.strip():
         raise SpectrumError("the file is empty: there is no spectrum in it", source=str(path))
+    return data
+
+
+def to_text(data: bytes, path: Path) -> str:
+    """Return bytes as text with one kind of line end.
+
+    Raises:
+        SpectrumError: They are no text.
+    """
     return re.sub(r"\r*\n|\r", "\n", _decode(data, path))  # some programs write two returns for each line
 
 
@@ -42,13 +51,18 @@ def _decode(data: bytes, path: Path) -> str:
             raise SpectrumError(
                 f"begins as UTF-16 text and breaks off at byte {error.start}: export it again", source=str(path)
             ) from error
+    if b"primary_data" in data:
+        # IviumSoft puts control characters between its settings.
+        controls = bytes(c for c in range(32) if c not in b"\t\n\r")
+        return data.translate(None, controls).decode("latin-1")
     head = data[:4096]
-    if len(head) > 3 and head[1::2].count(0) > 0.4 * len(head) / 2:
-        return data.decode("utf-16-le", errors="replace")
-    controls = sum(byte < 9 or 13 < byte < 27 for byte in head)
-    if controls > 0.01 * len(head) or b"\0" in head:
+    for place, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if len(head) > 3 and head[place::2].count(0) > 0.4 * len(head) / 2:
+            return data.decode(encoding, errors="replace")
+    strange = sum(byte < 9 or 13 < byte < 27 for byte in head)
+    if strange > 0.01 * len(head) or b"\0" in head:
         raise SpectrumError(
-            "binary data, no text: save or export the spectrum as text (.mpr and .ism cannot be read here)",
+            "binary data, no text and no Zahner .ism: save or export the spectrum as text (.mpr cannot be read)",
             source=str(path),
         )
     try:

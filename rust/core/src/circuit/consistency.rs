@@ -12,6 +12,9 @@ use super::linear;
 use super::{CircuitError, Spectrum};
 use std::f64::consts::{FRAC_PI_6, LN_10, PI};
 
+/// Places at which a slip is tried; a longer sweep is tried at every so many points.
+const MOST_PLACES: usize = 500;
+
 /// What a spectrum says about itself. All relative to |Z|.
 #[derive(Debug, Clone)]
 pub struct Consistency {
@@ -140,7 +143,7 @@ pub fn check_consistency(
         .map(|clock| one_more(&|k| clock[k]).unwrap_or((0.0, f64::INFINITY, noise)))
         .collect();
     let mut slip = (0, 0.0, f64::INFINITY, noise);
-    for at in 2..n - 1 {
+    for at in (2..n - 1).step_by((n / MOST_PLACES).max(1)) {
         if let Some((size, sd, left)) = one_more(&|k| if k >= at { 1.0 } else { 0.0 })
             && left < slip.3
         {
