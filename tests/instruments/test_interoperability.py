@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import shutil
 import socket
@@ -20,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from pressopt.clock import FastClock
+from pressopt.clock import FastClock, wall_monotonic_s
+from pressopt.errors import LinkVanished
 from pressopt.impedance.spectrum import Sweep
 from pressopt.instruments import connect_analyzer, connect_press
 from pressopt.instruments.line import open_line
@@ -52,6 +54,15 @@ def bench() -> VirtualBench:
     bench.start()
     clock.sleep_s(60.0)
     return bench
+
+
+class Nothing:
+    """A register bank that is never asked."""
+
+    def read(self, table: object, address: int, count: int) -> list[int]:
+        return [0] * count
+
+    def write(self, table: object, address: int, values: object) -> None: ...
 
 
 class Shunt:
@@ -300,12 +311,39 @@ def _scpi_twin(bench: VirtualBench, clock: FastClock, name: str) -> Any:
 # ---------------------------------------------------------------------- RFC 2217
 
 
+class PlainPort:
+    """The serial port of a device server, as far as pyserial's manager uses it: a pseudo-terminal has no modem lines."""
+
+    baudrate, bytesize, parity, stopbits, timeout = 9600, 8, "N", 1, 0
+    rtscts = xonxoff = dsrdtr = rts = dtr = break_condition = False
+    cts = dsr = cd = True
+    ri = False
+
+    def __init__(self, path: str) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+
+    def read(self, limit: int) -> bytes:
+        try:
+            return os.read(self._descriptor, limit)
+        except BlockingIOError:
+            return b""
+
+    def write(self, data: bytes) -> None:
+        os.write(self._descriptor, data)
+
+    def reset_input_buffer(self) -> None: ...
+
+    def reset_output_buffer(self) -> None: ...
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
 @contextmanager
 def rfc2217_server(path: str) -> Iterator[str]:
     """A serial device server: pyserial's own RFC 2217 manager before a pseudo-terminal."""
-    serial = pytest.importorskip("serial")
     rfc2217 = pytest.importorskip("serial.rfc2217")
-    port = serial.Serial(path, timeout=0)
+    port = PlainPort(path)
     listener = socket.create_server(("127.0.0.1", 0))
     stopping = threading.Event()
 
@@ -368,6 +406,20 @@ def test_a_press_is_driven_through_an_rfc2217_server(tmp_path: Path) -> None:
         assert (reading.state, round(reading.force_kn, 1)) == (PressState.HOLD, 2.0)
         press.make_safe()
         press.close()
+
+
+@pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning")
+def test_a_device_server_that_goes_away_has_vanished() -> None:
+    """A closed connection is told as such, and not as a device that does not answer."""
+    with PtyPort(Slave(Nothing(), unit=1, rtu=True)) as port:
+        with rfc2217_server(port.url) as url:
+            line = open_line(url)
+            assert line.read(10, timeout_s=0.0) == b""
+        end_s = wall_monotonic_s() + 60
+        with pytest.raises(LinkVanished):
+            while wall_monotonic_s() < end_s:
+                line.read(10, timeout_s=0.1)
+        assert not line.is_open
 
 
 # ---------------------------------------------------------------------- by identity, not by name

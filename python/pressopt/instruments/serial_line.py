@@ -70,10 +70,11 @@ class SerialLine:
                 parity="N" if _is_pseudo_terminal(self._url) else self._parity,
                 stopbits=self._stop_bits,
                 timeout=0,
-                write_timeout=self._write_timeout_s,
+                # pyserial cannot limit how long a device server takes bytes; the answer's time-out tells
+                write_timeout=None if self._url.startswith("rfc2217://") else self._write_timeout_s,
                 exclusive=True if self._exclusive and "://" not in self._url else None,
             )
-        except (serial.SerialException, OSError, ValueError, termios.error) as error:
+        except (serial.SerialException, OSError, ValueError, NotImplementedError, termios.error) as error:
             raise LinkRefused(f"{self.name} cannot be opened: {_advice(self._url, error)}") from error
         try:
             self._descriptor = self._port.fileno()
@@ -131,7 +132,7 @@ class SerialLine:
         end_s = wall_monotonic_s() + timeout_s
         while not port.in_waiting:
             if wall_monotonic_s() >= end_s:
-                return False
+                break  # only reading tells whether the connection is still there
             wall_pause_s(_POLL_S)
         return True
 
