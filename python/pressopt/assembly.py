@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -49,6 +50,7 @@ from pressopt.materials import Catalogue
 from pressopt.optimizer import DesignSpace, Recommender
 from pressopt.optimizer.observation import Recommendation
 from pressopt.pressing import PressCapability
+from pressopt.pressing.allowed import most_kn
 from pressopt.pressing.execution import settable
 from pressopt.pressing.watch import watched
 from pressopt.profiles import DeviceProfile, load_profile
@@ -107,7 +109,8 @@ def open_laboratory(experiment: Experiment, folder: Path, *, clock: Clock | None
     wired = {role: profile for role, profile in profiles.items() if role not in worked}
     try:
         taps = _taps(wired, folder, on_close)
-        return _connect(laboratory, wired, urls, taps, automatic=wanted.loading == "automatic" and not worked)
+        automatic = wanted.loading == "automatic" and not worked
+        return _connect(experiment, laboratory, wired, urls, taps, automatic=automatic)
     except BaseException:
         laboratory.close()
         raise
@@ -173,6 +176,7 @@ def _taps(
 
 
 def _connect(
+    experiment: Experiment,
     laboratory: Laboratory,
     profiles: Mapping[str, DeviceProfile],
     urls: Mapping[str, str],
@@ -198,7 +202,12 @@ def _connect(
                 "[laboratory] loading is automatic, and the press's profile has no action 'load_cell': "
                 "say loading = 'person'"
             )
-    attended = AttendedClock(clock, period_s=ATTENTION_S, attend=lambda: watched(laboratory.machine))
+    capability, limit_kn = laboratory.capability, math.inf
+    if isinstance(capability, PressCapability):
+        limit_kn = most_kn(capability, experiment.cell.die, experiment.limits)
+    attended = AttendedClock(
+        clock, period_s=ATTENTION_S, attend=lambda: watched(laboratory.machine, limit_kn=limit_kn)
+    )
     laboratory.waiting = attended
     if "analyzer" in profiles:
         laboratory.analyzer = connect_analyzer(

@@ -31,7 +31,7 @@ from pressopt.pressing.record import record_from_bytes, record_to_bytes
 from pressopt.profiles import load_profile
 from pressopt.twin.faults import Fault
 from pressopt.twin.laboratory import VirtualBench
-from pressopt.twin.server import TwinServer
+from pressopt.twin.server import TwinServer, press_spec
 
 CELL = Cell(
     (
@@ -50,7 +50,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.clock = FastClock()
-        self.virtual = VirtualBench(CELL, seed=5, clock=self.clock)
+        self.virtual = VirtualBench(CELL, seed=5, clock=self.clock, press=press_spec(PROFILE))
         self.server = TwinServer(self.virtual, {"press": PROFILE}, self.clock)
         self.server.__enter__()
         self.press: ProfilePress = connect_press(PROFILE, self.clock, self.server.urls["press"])
@@ -124,9 +124,12 @@ def test_stages_follow_each_other_under_pressure(bench: Bench) -> None:
 
 
 def test_an_hour_under_the_press_is_few_readings_where_time_leaps(bench: Bench) -> None:
-    """On the fast clock an hour's hold is at most 150 readings."""
+    """On the fast clock an hour's hold is read as often as the heartbeat asks for, and no more."""
     record = bench.run(one_stage(dwell_s=3600.0))
-    assert np.count_nonzero(record.stage == 0) < 150 + 70
+    assert PROFILE.heartbeat is not None
+    assert bench.press.capability.attend_s == PROFILE.heartbeat.plc_timeout_s / 2.5
+    assert 900 <= np.count_nonzero(record.stage == 0) < 900 + 70
+    assert np.diff(record.time_s).max() <= bench.press.capability.attend_s + 0.5
 
 
 def test_real_time_is_polled_at_ten_and_one_hertz() -> None:
@@ -242,7 +245,7 @@ def test_ctrl_c_is_not_hidden_by_a_press_that_cannot_be_made_safe(bench: Bench) 
 
 
 def test_a_stage_may_be_held_and_cooled_when_it_is_broken_off(bench: Bench) -> None:
-    """on_abort = hold_and_cool keeps the force and takes the heat away."""
+    """on_abort = hold_and_cool keeps the force and takes the heat away, while somebody looks; else the PLC acts."""
     seen: list[PressReading] = []
     with pytest.raises(StageFailedError):
         bench.run(
@@ -250,10 +253,14 @@ def test_a_stage_may_be_held_and_cooled_when_it_is_broken_off(bench: Bench) -> N
             on_reading=seen.append,
             should_stop=lambda: seen[-1].state is PressState.HOLD and seen[-1].force_kn > 1.9,
         )
-    bench.clock.sleep_s(600.0)
-    reading = bench.press.read()
+    for _ in range(150):
+        bench.clock.sleep_s(4.0)
+        reading = bench.press.read()
     assert reading.force_kn == pytest.approx(CELL.die.force_kn(25.0), rel=0.03)
     assert reading.temperature_c < 30.0
+    bench.clock.sleep_s(60.0)  # nobody looks: the machine's own watchdog releases
+    reading = bench.press.read()
+    assert (reading.fault, round(reading.force_kn, 1)) == ("heartbeat lost", 0.0)
 
 
 def test_a_lost_reply_is_repeated_and_does_not_show(bench: Bench) -> None:

@@ -51,6 +51,8 @@ def serve(
     One line is printed for each instrument: its role and where it answers. `tcp://` is a socket on this machine,
     `/dev/pts/N` a serial line.
     """
+    from dataclasses import replace
+
     from pressopt.clock import ScaledClock
     from pressopt.errors import InputError
     from pressopt.profiles import load_profile
@@ -68,11 +70,14 @@ def serve(
             raise InputError(f"'{profiles[role].name}' and '{profile.name}' are both a {role}: serve one of them")
         profiles[role] = profile
     clock = ScaledClock(speed)
+    press = press_spec(profiles["press"]) if "press" in profiles else None
+    if press is not None:  # whoever keeps the heartbeat does so in real time
+        press = replace(press, watchdog_s=press.watchdog_s * speed)
     bench = VirtualBench(
         cell,
         seed=drawn if seed is None else seed,
         clock=clock,
-        press=press_spec(profiles["press"]) if "press" in profiles else None,
+        press=press,
         roll=roll_spec(profiles["laminator"]) if "laminator" in profiles else None,
         rolled="laminator" in profiles,
     )

@@ -6,6 +6,7 @@ from pressopt.clock import Clock
 from pressopt.errors import DeviceFault, LimitError, Violation
 from pressopt.instruments.device import Machine, Seen, connect
 from pressopt.instruments.line import Tap
+from pressopt.instruments.press import attend_s
 from pressopt.pressing import LaminatorCapability, LaminatorReading, PressState
 from pressopt.pressing.protocol import SafeState
 from pressopt.profiles import DeviceProfile
@@ -139,6 +140,7 @@ def laminator_capability(profile: DeviceProfile) -> LaminatorCapability:
         force_sd_rel=roll.force_sd_rel,
         safe_state=SafeState(profile.safe_state),
         temperature_sd_c=roll.temperature_sd_c,
+        attend_s=attend_s(profile),
         heated=roll.heated,
     )
 

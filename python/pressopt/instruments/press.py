@@ -140,6 +140,11 @@ class ProfilePress:
         )
 
 
+def attend_s(profile: DeviceProfile) -> float:
+    """How often the machine is to be looked at such that one lost look in two leaves its watchdog quiet, s."""
+    return profile.heartbeat.plc_timeout_s / 2.5 if profile.heartbeat is not None else math.inf
+
+
 def press_capability(profile: DeviceProfile) -> PressCapability:
     """What the press of ``profile`` can do."""
     machine, limits = profile.press, profile.limits
@@ -159,6 +164,7 @@ def press_capability(profile: DeviceProfile) -> PressCapability:
         safe_state=SafeState(profile.safe_state),
         heated=machine.heated,
         temperature_sd_c=machine.temperature_sd_c,
+        attend_s=attend_s(profile),
     )
 
 

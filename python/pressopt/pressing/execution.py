@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
 from pressopt.clock import Clock
 from pressopt.errors import InstrumentError, LinkError, PressoptError, StageFailedError
-from pressopt.pressing.allowed import PressureRange, check_protocol, pressure_range, settable
+from pressopt.pressing.allowed import PressureRange, check_protocol, most_kn, pressure_range, settable
 from pressopt.pressing.cell import Cell
 from pressopt.pressing.limits import Limits
 from pressopt.pressing.press import Press, PressReading, PressState
 from pressopt.pressing.protocol import Die, PressingProtocol, SafeState, Stage
 from pressopt.pressing.record import PressRecord, Real, StageRecord
 from pressopt.pressing.rolling import execute_rolling
-from pressopt.pressing.watch import Poll, Tolerance, Watch, made_safe
+from pressopt.pressing.watch import Poll, Tolerance, Watch, made_safe, runs_away
 
 __all__ = [
     "Poll",
@@ -36,10 +36,62 @@ __all__ = [
     "settable",
 ]
 
-_AT_TEMPERATURE_C = 1.0  # the ramp begins when the platens are this near (assumed; controllers hold 0.5 °C)
-_NEARER_C = 0.2  # what counts as progress towards a temperature
-_STRETCH = 1.3  # growth of the period while platens settle, where time leaps
-_LONGEST_HEAT_S = 30.0
+_SLACK = 1 + 1e-9  # a limit itself is allowed, whatever rounding did to it
+
+
+class PressWatch(Watch[PressReading]):
+    """Watches a press, and keeps what was last asked of it.
+
+    Attributes:
+        limit_kn, limit_ramp_kn_s: The most that machine and experiment allow, kN and kN/s.
+        asked_kn: The force set point that it must hold, kN; ``None`` while one is being written.
+    """
+
+    def __init__(self, press: Press, clock: Clock, die: Die, limits: Limits, **more: Any) -> None:
+        capability = press.capability
+        hottest = limits.temperature_c if limits.temperature_c is not None else math.inf
+        super().__init__(press, clock, limit_c=min(capability.limit_c, hottest), **more)
+        self.press, self.die = press, die
+        self.limit_kn = most_kn(capability, die, limits)
+        steepest = die.force_kn(limits.ramp_mpa_s) if limits.ramp_mpa_s is not None else math.inf
+        self.limit_ramp_kn_s = min(capability.limit_ramp_kn_s, steepest)
+        self.asked_kn: float | None = None
+
+    def force_kn(self, reading: PressReading) -> float:
+        return reading.force_kn
+
+    def over_limit(self, reading: PressReading) -> str:
+        if not reading.force_kn > self.limit_kn * (1 + self.tolerance.over_limit_rel):
+            return ""
+        return f"{reading.force_kn:.3f} kN are on the cell, {self.limit_kn:g} kN are allowed"
+
+    def _judge(self, reading: PressReading) -> None:
+        super()._judge(reading)
+        step_kn = max(self.press.capability.resolution_kn, 1e-6)
+        if self.asked_kn is not None and abs(reading.setpoint_kn - self.asked_kn) > 1.01 * step_kn:
+            raise StageFailedError(
+                f"the force set point is {reading.setpoint_kn:.3f} kN, {self.asked_kn:.3f} kN were asked: "
+                f"somebody changed it at the panel of '{self.press.capability.name}'"
+            )
+
+    def band_kn(self, force_kn: float) -> float:
+        """Half width of the band around a force set point, kN."""
+        return max(self.tolerance.pressure_rel * force_kn, self.press.capability.min_kn / 4)
+
+    def command(self, force_kn: float, rate_kn_s: float, temperature_c: float) -> None:
+        """Write set points; limits were checked at the start, and are again before every write.
+
+        Raises:
+            StageFailedError: One of them is above its limit; nothing was written.
+        """
+        if not force_kn <= self.limit_kn * _SLACK:
+            raise StageFailedError(f"{force_kn:g} kN would be asked, {self.limit_kn:g} kN are allowed")
+        if not rate_kn_s <= self.limit_ramp_kn_s * _SLACK:
+            raise StageFailedError(f"{rate_kn_s:g} kN/s would be asked, {self.limit_ramp_kn_s:g} kN/s are allowed")
+        self.check_heat(temperature_c)
+        self.asked_kn = None
+        self.press.command(force_kn=force_kn, ramp_kn_s=rate_kn_s, temperature_c=temperature_c)
+        self.asked_kn = force_kn
 
 
 def execute(
@@ -77,8 +129,16 @@ def execute(
     """
     check_protocol(protocol, cell, limits, press.capability)
     die = cell.die if isinstance(cell, Cell) else cell
-    watch = _watch(press, clock, die, limits, tolerance or Tolerance(), on_reading, should_stop)
-    poll = poll or Poll.on(clock)
+    watch = PressWatch(
+        press,
+        clock,
+        die,
+        limits or Limits(),
+        tolerance=tolerance or Tolerance(),
+        on_reading=on_reading,
+        should_stop=should_stop,
+    )
+    poll = poll or Poll.on(clock, press.capability.attend_s)
     stage: Stage | None = None
     try:
         watch.look()
@@ -111,7 +171,7 @@ def finish(press: Press, clock: Clock, *, ramp_kn_s: float | None = None) -> Non
     rate = ramp_kn_s or min(capability.limit_ramp_kn_s, max(0.05 * reading.force_kn, capability.min_kn))
     press.command(force_kn=0.0, ramp_kn_s=rate, temperature_c=capability.min_c)
     expected_s = reading.force_kn / rate
-    poll = Poll.on(clock)
+    poll = Poll.on(clock, capability.attend_s)
     period_s = poll.period_s(poll.hold_s, expected_s)
     end_s = clock.now_s() + 2 * expected_s + 60
     while reading.state is not PressState.IDLE or not reading.force_kn <= capability.min_kn:  # NaN is not open
@@ -127,19 +187,19 @@ def finish(press: Press, clock: Clock, *, ramp_kn_s: float | None = None) -> Non
 # ---------------------------------------------------------------------- one stage
 
 
-def _do_stage(watch: Watch, poll: Poll, number: int, stage: Stage) -> None:
+def _do_stage(watch: PressWatch, poll: Poll, number: int, stage: Stage) -> None:
     capability = watch.press.capability
     force_kn = watch.die.force_kn(stage.pressure_mpa)
-    rate_kn_s = min(watch.die.force_kn(stage.ramp_mpa_s), capability.limit_ramp_kn_s)
+    rate_kn_s = min(watch.die.force_kn(stage.ramp_mpa_s), watch.limit_ramp_kn_s)
     watch.stage = -1
     before_kn = watch.asked_kn or 0.0
     if capability.heated:
-        _command(watch, before_kn, rate_kn_s, stage.temperature_c)
-        _wait_for_temperature(watch, poll, stage.temperature_c)
+        watch.command(before_kn, rate_kn_s, stage.temperature_c)
+        watch.wait_for_temperature(poll, stage.temperature_c)
     watch.stage = number
     first = len(watch.readings)
     began_s = watch.clock.now_s()
-    _command(watch, force_kn, rate_kn_s, stage.temperature_c)
+    watch.command(force_kn, rate_kn_s, stage.temperature_c)
     watch.look()
     _wait_for_force(watch, poll, abs(force_kn - before_kn) / rate_kn_s)
     reached = len(watch.readings) - 1
@@ -149,17 +209,7 @@ def _do_stage(watch: Watch, poll: Poll, number: int, stage: Stage) -> None:
     watch.stages.append(_stage_record(watch, stage, first, reached, ramp_mpa_s=ramp_mpa_s))
 
 
-def _command(watch: Watch, force_kn: float, rate_kn_s: float, temperature_c: float) -> None:
-    if force_kn > watch.limit_kn * (1 + 1e-9):  # checked at the start; and again before every write
-        raise StageFailedError(f"{force_kn:g} kN would be asked, {watch.limit_kn:g} kN are allowed")
-    if watch.press.capability.heated and temperature_c > watch.limit_c:
-        raise StageFailedError(f"{temperature_c:g} °C would be asked, {watch.limit_c:g} °C are allowed")
-    watch.asked_kn = None
-    watch.press.command(force_kn=force_kn, ramp_kn_s=rate_kn_s, temperature_c=temperature_c)
-    watch.asked_kn = force_kn
-
-
-def _wait_for_force(watch: Watch, poll: Poll, expected_s: float) -> None:
+def _wait_for_force(watch: PressWatch, poll: Poll, expected_s: float) -> None:
     """Poll until the force is in the band of its set point."""
     assert watch.asked_kn is not None
     goal_kn = watch.asked_kn
@@ -178,35 +228,11 @@ def _wait_for_force(watch: Watch, poll: Poll, expected_s: float) -> None:
                 f"{reading.time_s - began_s:.0f} s (the press says '{reading.state}'): does the pump run?"
             )
         left_s = began_s + expected_s - clock.now_s()
-        watch.sleep_s(min(period_s, left_s) if left_s > poll.ramp_s else max(poll.ramp_s, period_s / 10))
+        watch.clock.sleep_s(min(period_s, left_s) if left_s > poll.ramp_s else max(poll.ramp_s, period_s / 10))
         watch.look()
 
 
-def _wait_for_temperature(watch: Watch, poll: Poll, goal_c: float, *, missed_by_c: float = 0.0) -> None:
-    """Poll until the platens are at ``goal_c``; a stall within ``missed_by_c`` of it is noted only."""
-    period_s = poll.hold_s
-    gap_c, nearer_s = math.inf, watch.clock.now_s()
-    while True:
-        reading = watch.look()
-        now_gap_c = abs(reading.temperature_c - goal_c)
-        if now_gap_c <= _AT_TEMPERATURE_C:
-            return
-        if now_gap_c < gap_c - _NEARER_C:
-            gap_c, nearer_s = now_gap_c, reading.time_s
-        elif reading.time_s - nearer_s > watch.tolerance.heat_stalled_s:
-            if now_gap_c <= missed_by_c:
-                watch.note(f"measured at {reading.temperature_c:.1f} °C instead of {goal_c:g} °C")
-                return
-            raise StageFailedError(
-                f"the platens stay at {reading.temperature_c:.1f} °C, {goal_c:g} °C were asked: "
-                "look at heater, cooling and thermocouple"
-            )
-        watch.sleep_s(period_s)
-        if poll.per_phase:
-            period_s = min(_STRETCH * period_s, _LONGEST_HEAT_S)
-
-
-def _dwell(watch: Watch, poll: Poll, stage: Stage) -> None:
+def _dwell(watch: PressWatch, poll: Poll, stage: Stage) -> None:
     """Hold for the dwell; every reading must be in band, or be back in it soon."""
     assert watch.asked_kn is not None
     tolerance, goal_kn = watch.tolerance, watch.asked_kn
@@ -216,7 +242,7 @@ def _dwell(watch: Watch, poll: Poll, stage: Stage) -> None:
     out_since_s: float | None = None
     before = first
     while watch.clock.now_s() < end_s - 1e-9:
-        watch.sleep_s(min(period_s, end_s - watch.clock.now_s()))
+        watch.clock.sleep_s(min(period_s, end_s - watch.clock.now_s()))
         reading = watch.look()
         _runs_away(watch, reading, goal_kn)
         _gives_way(watch, first, before, reading)
@@ -236,7 +262,7 @@ def _dwell(watch: Watch, poll: Poll, stage: Stage) -> None:
         )
 
 
-def _out_of_band(watch: Watch, reading: PressReading, goal_kn: float, goal_c: float) -> str:
+def _out_of_band(watch: PressWatch, reading: PressReading, goal_kn: float, goal_c: float) -> str:
     """Say what is out of its band; empty when nothing is."""
     if abs(reading.force_kn - goal_kn) > watch.band_kn(goal_kn):
         got_mpa, wanted_mpa = watch.die.pressure_mpa(reading.force_kn), watch.die.pressure_mpa(goal_kn)
@@ -246,17 +272,16 @@ def _out_of_band(watch: Watch, reading: PressReading, goal_kn: float, goal_c: fl
     return ""
 
 
-def _runs_away(watch: Watch, reading: PressReading, goal_kn: float) -> None:
+def _runs_away(watch: PressWatch, reading: PressReading, goal_kn: float) -> None:
     """Raise at once for a force far above its set point: a cell that was pressed too hard stays so."""
-    most_kn = goal_kn + max(watch.tolerance.overshoot_rel * goal_kn, 2 * watch.press.capability.min_kn)
-    if reading.force_kn > most_kn:
+    if runs_away(reading.force_kn, goal_kn, watch.press.capability, watch.tolerance.overshoot_rel):
         raise StageFailedError(
             f"{watch.die.pressure_mpa(reading.force_kn):.2f} MPa instead of "
             f"{watch.die.pressure_mpa(goal_kn):.2f} MPa: the press runs away"
         )
 
 
-def _gives_way(watch: Watch, first: PressReading, before: PressReading, reading: PressReading) -> None:
+def _gives_way(watch: PressWatch, first: PressReading, before: PressReading, reading: PressReading) -> None:
     """Raise for the signatures of a sample that is squeezed out or breaks."""
     tolerance = watch.tolerance
     if first.position_mm is not None and reading.position_mm is not None:
@@ -271,7 +296,7 @@ def _gives_way(watch: Watch, first: PressReading, before: PressReading, reading:
         )
 
 
-def _stage_record(watch: Watch, stage: Stage, first: int, reached: int, *, ramp_mpa_s: float) -> StageRecord:
+def _stage_record(watch: PressWatch, stage: Stage, first: int, reached: int, *, ramp_mpa_s: float) -> StageRecord:
     """Read off the curves what the cell got in one stage."""
     capability, die = watch.press.capability, watch.die
     whole, held = watch.readings[first:], watch.readings[reached:]
@@ -303,7 +328,7 @@ def _stage_record(watch: Watch, stage: Stage, first: int, reached: int, *, ramp_
             "pressure_mpa": sd_mpa,
             "ramp_mpa_s": ramp_mpa_s * capability.force_sd_rel,
             "dwell_s": min(poll_s, 1.0) / math.sqrt(12),
-            "temperature_c": float(np.std(temperature)),
+            "temperature_c": math.hypot(capability.temperature_sd_c, float(np.std(temperature))),
         },
         refills=held[-1].refills - held[0].refills,
         overshoot_mpa=max(0.0, float(all_mpa.max()) - stage.pressure_mpa),
@@ -320,59 +345,26 @@ def _mean(time_s: Real, values: Real) -> float:
 # ---------------------------------------------------------------------- the end, good and bad
 
 
-def _to_measurement(watch: Watch, poll: Poll, protocol: PressingProtocol) -> None:
+def _to_measurement(watch: PressWatch, poll: Poll, protocol: PressingProtocol) -> None:
     """Bring the cell to the pressure and temperature of its measurement, and let it settle there."""
     capability, die = watch.press.capability, watch.die
     goal_kn = die.force_kn(protocol.measure_at_mpa)
     before_kn = watch.asked_kn or 0.0
-    rate_kn_s = min(die.force_kn(protocol.release_mpa_s), capability.limit_ramp_kn_s)
+    rate_kn_s = min(die.force_kn(protocol.release_mpa_s), watch.limit_ramp_kn_s)
     watch.stage = -1
-    _command(watch, goal_kn, rate_kn_s, protocol.measure_at_c)
+    watch.command(goal_kn, rate_kn_s, protocol.measure_at_c)
     watch.look()
     _wait_for_force(watch, poll, abs(goal_kn - before_kn) / rate_kn_s)
     if capability.heated:
-        _wait_for_temperature(watch, poll, protocol.measure_at_c, missed_by_c=watch.tolerance.measure_c)
+        watch.wait_for_temperature(poll, protocol.measure_at_c, missed_by_c=watch.tolerance.measure_c)
     first = len(watch.readings) - 1
-    end_s = watch.clock.now_s() + protocol.settle_s
-    period_s = poll.period_s(poll.hold_s, protocol.settle_s)
-    while watch.clock.now_s() < end_s - 1e-9:
-        watch.sleep_s(min(period_s, end_s - watch.clock.now_s()))
-        watch.look()
+    watch.wait(protocol.settle_s, poll)
     settled = watch.readings[first:]
     held_mpa = die.pressure_mpa(float(np.mean([reading.force_kn for reading in settled]))) if goal_kn else 0.0
     watch.held = (held_mpa, float(np.mean([reading.temperature_c for reading in settled])))
 
 
-def _watch(
-    press: Press,
-    clock: Clock,
-    die: Die,
-    limits: Limits | None,
-    tolerance: Tolerance,
-    on_reading: Callable[[PressReading], None] | None,
-    should_stop: Callable[[], bool] | None,
-) -> Watch:
-    capability = press.capability
-    wanted = limits or Limits()
-    forces = [capability.limit_kn]
-    if wanted.force_kn is not None:
-        forces.append(wanted.force_kn)
-    if wanted.pressure_mpa is not None:
-        forces.append(die.force_kn(wanted.pressure_mpa))
-    hottest = min(capability.limit_c, wanted.temperature_c if wanted.temperature_c is not None else math.inf)
-    return Watch(
-        press=press,
-        clock=clock,
-        die=die,
-        limit_kn=min(forces),
-        limit_c=hottest,
-        tolerance=tolerance,
-        on_reading=on_reading,
-        should_stop=should_stop,
-    )
-
-
-def _broken_off(watch: Watch, stage: Stage | None, where: str, error: PressoptError) -> StageFailedError:
+def _broken_off(watch: PressWatch, stage: Stage | None, where: str, error: PressoptError) -> StageFailedError:
     """Make the press safe and say what happened, with the record until now."""
     words = f"{where}: {error}"
     aborted = True
@@ -385,7 +377,7 @@ def _broken_off(watch: Watch, stage: Stage | None, where: str, error: PressoptEr
     return StageFailedError(words, watch.record(), aborted=aborted)
 
 
-def _abort(watch: Watch, stage: Stage | None, error: PressoptError) -> None:
+def _abort(watch: PressWatch, stage: Stage | None, error: PressoptError) -> None:
     """The stage's own abort action where it can be trusted; else the safe state of the machine."""
     wanted = stage.on_abort if stage is not None else SafeState.RELEASE
     last = watch.readings[-1] if watch.readings else None
@@ -405,7 +397,7 @@ def _abort(watch: Watch, stage: Stage | None, error: PressoptError) -> None:
     try:
         watch.press.command(
             force_kn=last.setpoint_kn if last.state is PressState.HOLD else max(0.0, last.force_kn),
-            ramp_kn_s=capability.limit_ramp_kn_s / 10,
+            ramp_kn_s=watch.limit_ramp_kn_s / 10,
             temperature_c=min(max(temperature_c, capability.min_c), capability.limit_c),
         )
     except PressoptError:

@@ -66,6 +66,7 @@ class PressCapability:
         safe_state: Where ``make_safe`` leads.
         heated: Whether the platens can be heated.
         temperature_sd_c: Standard deviation of a temperature by the class of its sensor, K.
+        attend_s: It is to be looked at this often while it works, s: beyond, its own watchdog may act.
     """
 
     name: str
@@ -79,6 +80,7 @@ class PressCapability:
     safe_state: SafeState
     heated: bool
     temperature_sd_c: float = SENSOR_SD_C
+    attend_s: float = math.inf
 
 
 class Press(Protocol):
@@ -141,6 +143,7 @@ class LaminatorCapability:
     safe_state: SafeState
     temperature_sd_c: float = SENSOR_SD_C
     heated: bool = True
+    attend_s: float = math.inf
 
 
 class Laminator(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,80 +16,34 @@ from pressopt.pressing.limits import Limits
 from pressopt.pressing.press import Laminator, LaminatorReading, PressState
 from pressopt.pressing.protocol import Die, PressingProtocol, RollStage
 from pressopt.pressing.record import PressRecord, StageRecord
-from pressopt.pressing.watch import Poll, Tolerance, made_safe
+from pressopt.pressing.watch import Poll, Tolerance, Watch, made_safe
 
-_AT_TEMPERATURE_C = 1.0  # as for platens (assumed)
-_NEARER_C = 0.2
 _PASS_STALLED_S = 600.0  # a pass that takes longer than this does not come (assumed)
-_STRETCH, _LONGEST_S = 1.3, 30.0
 
 
-class _RollWatch:
-    """The readings of one rolling, and what they must keep."""
+class RollWatch(Watch[LaminatorReading]):
+    """Watches rolls; ``limit_n_mm`` is the highest line force that machine and experiment allow."""
 
-    def __init__(
-        self,
-        laminator: Laminator,
-        clock: Clock,
-        limits: Limits,
-        tolerance: Tolerance,
-        on_reading: Callable[[LaminatorReading], None] | None,
-        should_stop: Callable[[], bool] | None,
-    ) -> None:
-        self.laminator, self.clock, self.tolerance = laminator, clock, tolerance
-        self._on_reading, self._should_stop = on_reading, should_stop
+    heats = "rolls"
+
+    def __init__(self, laminator: Laminator, clock: Clock, limits: Limits, **more: Any) -> None:
         capability = laminator.capability
-        self.limit_n_mm = min(capability.limit_n_mm, limits.line_force_n_mm or math.inf)
-        self.limit_c = min(capability.limit_c, limits.temperature_c or math.inf)
-        self.stage = -1
-        self.readings: list[LaminatorReading] = []
-        self.stage_of: list[int] = []
-        self.stages: list[StageRecord] = []
-        self.deviations: list[str] = []
-        self.held_c = math.nan
+        super().__init__(laminator, clock, limit_c=min(capability.limit_c, _or_none(limits.temperature_c)), **more)
+        self.laminator = laminator
+        self.limit_n_mm = min(capability.limit_n_mm, _or_none(limits.line_force_n_mm))
 
-    def look(self) -> LaminatorReading:
-        reading = self.laminator.read()
-        self.readings.append(reading)
-        self.stage_of.append(self.stage)
-        if self._on_reading is not None:
-            self._on_reading(reading)
-        if self._should_stop is not None and self._should_stop():
-            raise StageFailedError("broken off on request")
-        name = self.laminator.capability.name
-        if reading.line_force_n_mm > self.limit_n_mm * (1 + self.tolerance.over_limit_rel):
-            raise StageFailedError(
-                f"{reading.line_force_n_mm:.1f} N/mm are on the cell, {self.limit_n_mm:g} N/mm are allowed: "
-                f"'{name}' ran over its limit"
-            )
-        if reading.fault or reading.state is PressState.FAULT:
-            raise StageFailedError(f"'{name}' reports a fault: {reading.fault or 'no reason given'}")
-        opened = [interlock for interlock, closed in reading.interlocks.items() if not closed]
-        if opened:
-            raise StageFailedError(f"'{name}' lost {', '.join(opened)} while it worked")
-        if math.isnan(reading.temperature_c) or math.isnan(reading.line_force_n_mm):
-            raise StageFailedError(f"'{name}' gives no value for force or temperature: look at its sensors")
-        if reading.temperature_c > self.limit_c + self.tolerance.temperature_c:
-            raise StageFailedError(
-                f"the rolls are at {reading.temperature_c:.1f} °C, {self.limit_c:g} °C are allowed"
-            )
-        return reading
+    def force_kn(self, reading: LaminatorReading) -> float:
+        """Line force times the width of the web, kN."""
+        return reading.line_force_n_mm * self.laminator.capability.web_width_mm / 1000
 
-    def record(self) -> PressRecord:
-        """Force is line force times the width of the web, kN."""
-        width_mm = self.laminator.capability.web_width_mm
-        start_s = self.readings[0].time_s if self.readings else 0.0
-        return PressRecord(
-            press=self.laminator.capability.name,
-            time_s=np.array([reading.time_s - start_s for reading in self.readings], dtype=np.float64),
-            force_kn=np.array([r.line_force_n_mm * width_mm / 1000 for r in self.readings], dtype=np.float64),
-            temperature_c=np.array([reading.temperature_c for reading in self.readings], dtype=np.float64),
-            stage=np.array(self.stage_of, dtype=np.int64),
-            stages=tuple(self.stages),
-            held_mpa=0.0,
-            held_c=self.held_c,
-            deviations=tuple(self.deviations),
-        )
+    def over_limit(self, reading: LaminatorReading) -> str:
+        if not reading.line_force_n_mm > self.limit_n_mm * (1 + self.tolerance.over_limit_rel):
+            return ""
+        return f"{reading.line_force_n_mm:.1f} N/mm are on the cell, {self.limit_n_mm:g} N/mm are allowed"
+
+
+def _or_none(limit: float | None) -> float:
+    return math.inf if limit is None else limit
 
 
 def execute_rolling(
@@ -122,8 +76,15 @@ def execute_rolling(
         StageFailedError: As for pressing; the laminator has been made safe.
     """
     check_protocol(protocol, cell, limits, laminator.capability)
-    watch = _RollWatch(laminator, clock, limits or Limits(), tolerance or Tolerance(), on_reading, should_stop)
-    poll = poll or Poll.on(clock)
+    watch = RollWatch(
+        laminator,
+        clock,
+        limits or Limits(),
+        tolerance=tolerance or Tolerance(),
+        on_reading=on_reading,
+        should_stop=should_stop,
+    )
+    poll = poll or Poll.on(clock, laminator.capability.attend_s)
     where = "before the first stage"
     try:
         watch.look()
@@ -132,14 +93,16 @@ def execute_rolling(
             where = f"stage '{stage.name}'"
             _roll(watch, poll, number, stage)
         where = "after the last stage"
-        _settle(watch, poll, protocol)
+        watch.stage = -1
+        watch.wait(protocol.settle_s, poll)
+        watch.held = (0.0, protocol.measure_at_c)
     except PressoptError as error:
         words = f"{where}: {error}"
         try:
             laminator.make_safe()
         except InstrumentError as unsafe:
             words += f"; making it safe failed too ({unsafe}): use the emergency stop"
-        watch.deviations.append(words)
+        watch.note(words)
         raise StageFailedError(words, watch.record()) from error
     except BaseException as leaving:  # a person's Ctrl-C, or a mistake of ours: the rolls must not go on
         made_safe(laminator.make_safe, leaving)
@@ -147,10 +110,15 @@ def execute_rolling(
     return watch.record()
 
 
-def _roll(watch: _RollWatch, poll: Poll, number: int, stage: RollStage) -> None:
+def _roll(watch: RollWatch, poll: Poll, number: int, stage: RollStage) -> None:
     watch.stage = -1
+    watch.check_heat(stage.temperature_c)
     watch.laminator.warm(temperature_c=stage.temperature_c)
-    _wait_for_temperature(watch, poll, stage.temperature_c)
+    watch.wait_for_temperature(poll, stage.temperature_c)
+    if stage.line_force_n_mm > watch.limit_n_mm * (1 + 1e-9):  # checked at the start, and again before the write
+        raise StageFailedError(
+            f"{stage.line_force_n_mm:g} N/mm would be asked, {watch.limit_n_mm:g} N/mm are allowed"
+        )
     watch.stage = number
     first = len(watch.readings)
     watch.laminator.run(
@@ -173,7 +141,7 @@ def _roll(watch: _RollWatch, poll: Poll, number: int, stage: RollStage) -> None:
     watch.stages.append(_roll_record(watch, stage, watch.readings[first:]))
 
 
-def _roll_record(watch: _RollWatch, stage: RollStage, readings: list[LaminatorReading]) -> StageRecord:
+def _roll_record(watch: RollWatch, stage: RollStage, readings: list[LaminatorReading]) -> StageRecord:
     """Read off the curves what the cell got: force and speed while the rolls held it."""
     rolling = [r for r in readings if r.state is PressState.HOLD] or readings
     force = np.array([reading.line_force_n_mm for reading in rolling])
@@ -198,35 +166,6 @@ def _roll_record(watch: _RollWatch, stage: RollStage, readings: list[LaminatorRe
             "line_force_n_mm": force_sd,
             "speed_mm_s": float(speed.std()),
             "passes": 0.0,
-            "temperature_c": float(heat.std()),
+            "temperature_c": math.hypot(watch.laminator.capability.temperature_sd_c, float(heat.std())),
         },
     )
-
-
-def _wait_for_temperature(watch: _RollWatch, poll: Poll, goal_c: float) -> None:
-    period_s = poll.hold_s
-    gap_c, nearer_s = math.inf, watch.clock.now_s()
-    while True:
-        reading = watch.look()
-        now_gap_c = abs(reading.temperature_c - goal_c)
-        if now_gap_c <= _AT_TEMPERATURE_C:
-            return
-        if now_gap_c < gap_c - _NEARER_C:
-            gap_c, nearer_s = now_gap_c, reading.time_s
-        elif reading.time_s - nearer_s > watch.tolerance.heat_stalled_s:
-            raise StageFailedError(
-                f"the rolls stay at {reading.temperature_c:.1f} °C, {goal_c:g} °C were asked: look at the heater"
-            )
-        watch.clock.sleep_s(period_s)
-        if poll.per_phase:
-            period_s = min(_STRETCH * period_s, _LONGEST_S)
-
-
-def _settle(watch: _RollWatch, poll: Poll, protocol: PressingProtocol) -> None:
-    watch.stage = -1
-    end_s = watch.clock.now_s() + protocol.settle_s
-    period_s = poll.period_s(poll.hold_s, protocol.settle_s)
-    while watch.clock.now_s() < end_s - 1e-9:
-        watch.clock.sleep_s(min(period_s, end_s - watch.clock.now_s()))
-        watch.look()
-    watch.held_c = protocol.measure_at_c

@@ -29,7 +29,7 @@ FAULT_CODES: dict[str, int] = {
 FAULTS = (
     "guard_open", "guard_closed", "estop", "estop_reset", "remote_off", "remote_on", "leak", "overshoot",
     "runaway", "stuck_thermocouple", "open_thermocouple", "heater_stuck", "frozen_force", "die_fracture",
-    "power_fail", "panel_setpoint", "sensors_good",
+    "extrusion", "power_fail", "panel_setpoint", "sensors_good",
 )  # fmt: skip
 """What :meth:`Machine.inject` knows."""
 
@@ -375,6 +375,8 @@ class Machine:
                 state.frozen_c = _BURN_OUT_C
             case "frozen_force":
                 state.frozen_kn = self.force_kn(time_s)
+            case "extrusion":  # the ram runs on, the pump keeps the force
+                state.slip_mm += values.get("mm", 0.8)
             case "sensors_good":
                 state.frozen_c = state.frozen_kn = None
             case "heater_stuck":

@@ -6,6 +6,7 @@ a process of its own in scaled wall time. Either way the drivers meet pseudo-ter
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -185,12 +186,14 @@ def press_spec(profile: DeviceProfile) -> PressSpec:
     """A virtual press that can do what its profile says, up to the machine's limits."""
     if profile.press is None:
         raise ValueError(f"profile {profile.name!r} is a {profile.kind}, not a press")
-    press, ramp_kn_s = profile.press, profile.limits.ramp_kn_s
+    press, ramp_kn_s, beat = profile.press, profile.limits.ramp_kn_s, profile.heartbeat
     return PressSpec(
         limit_kn=press.capacity_kn,
         relief_kn=1.1 * press.capacity_kn,
         limit_c=press.capacity_c,
         limit_ramp_kn_s=press.capacity_kn if ramp_kn_s is None else ramp_kn_s,
+        watchdog_s=math.inf if beat is None else beat.plc_timeout_s,
+        watchdog_releases=beat is not None and beat.plc_does == "release",
     )
 
 

@@ -1,0 +1,274 @@
+"""One cell through a whole trial on the twin, one thing going wrong at one moment, and witnesses of the effect.
+
+The witnesses do not ask the program: the virtual machine tells how often each cell was loaded to its stage's
+force and how far the true force ever went, the virtual analyser whether its cell is on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pressopt.twin.server as served
+from pressopt.assembly import SilentWatcher, open_laboratory
+from pressopt.campaign import events as e
+from pressopt.campaign.experiment import Device, Experiment
+from pressopt.campaign.experiment_file import load_experiment
+from pressopt.campaign.lifecycle import Phase, PressPhase
+from pressopt.campaign.replay import CampaignState, TrialState, replay
+from pressopt.campaign.runner import Runner, StopRequest
+from pressopt.clock import FastClock
+from pressopt.errors import InstrumentError, JournalError, NeedsPersonError, PressoptError
+from pressopt.optimizer.observation import Proposal
+from pressopt.pressing import PressReading
+from pressopt.pressing.watch import made_safe
+from pressopt.store import SqliteJournal
+from pressopt.store.places import journal_of
+from pressopt.twin.laboratory import VirtualBench
+from pressopt.twin.server import TwinServer
+from processes import experiment_file
+
+#: What a cell gets here; the limit of the experiment is 120 MPa.
+SETTINGS = {"lamination.pressure_mpa": 25.0, "lamination.dwell_s": 60.0, "lamination.temperature_c": 40.0}
+#: Moments at which something can go wrong, in the order of a trial.
+PHASES = ("idle", "ramp", "hold", "cool", "sweep", "release")
+#: The least that an unshorted pellet of this experiment can have, Ω: 1 mm at 2.6 mS/cm over 1.27 cm².
+SEPARATOR_OHM = 30.0
+_STEPS = 20
+
+
+class LeftError(BaseException):
+    """The program ended here, as by kill -9: nothing after it was done."""
+
+
+class Fixed:
+    """Proposes the same settings for every trial."""
+
+    def __init__(self, settings: dict[str, float] | None = None) -> None:
+        self._settings = settings or SETTINGS
+
+    def ask(self, _: object) -> list[Proposal]:
+        return [Proposal(dict(self._settings), "always the same", {}, 1.0)]
+
+
+class WitnessClock(FastClock):
+    """Looks at the true force at steps of every sleep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bench: VirtualBench | None = None
+        self.highest_kn = 0.0
+
+    def sleep_s(self, seconds: float) -> None:
+        for _ in range(_STEPS if self.bench is not None and seconds > 0.2 else 1):
+            super().sleep_s(seconds / (_STEPS if self.bench is not None and seconds > 0.2 else 1))
+            if self.bench is not None:
+                self.bench.plant()  # lets planned faults and the watchdog happen at their times
+                machine = self.bench._machine
+                self.highest_kn = max(self.highest_kn, machine.force_kn(self.now_s() + self.bench._offset_s))
+
+
+@dataclass
+class Rig:
+    """A laboratory on the twin for one trial; use :func:`rig`."""
+
+    experiment: Experiment
+    folder: Path
+    clock: WitnessClock
+    served: list[TwinServer] = field(default_factory=list)
+    loaded: Counter[int] = field(default_factory=Counter)
+    states: list[PressReading] = field(default_factory=list)
+
+    @property
+    def server(self) -> TwinServer:
+        return self.served[-1]
+
+    @property
+    def bench(self) -> VirtualBench:
+        bench = self.server.bench
+        assert isinstance(bench, VirtualBench)
+        return bench
+
+    def inject(self, fault: str, **values: float) -> None:
+        self.bench.inject(fault, **values)
+
+    def run(
+        self,
+        at: str = "",
+        act: Callable[[Rig], None] = lambda _: None,
+        *,
+        before: Callable[[Rig, Any], None] = lambda *_: None,
+        recommender: Any = None,
+        after: type[e.Event] | None = None,
+        journal: Callable[[SqliteJournal], Any] = lambda each: each,
+        experiment: Experiment | None = None,
+    ) -> BaseException | None:
+        """Run (or go on) until one trial ended; ``act`` happens at phase ``at``, or after an event of ``after``.
+
+        Returns:
+            What it left with, or None.
+        """
+        path = journal_of(self.folder)
+        opened = SqliteJournal.open(path) if path.exists() else SqliteJournal.create(path)
+        with contextlib.closing(opened):
+            laboratory = open_laboratory(experiment or self.experiment, self.folder, clock=self.clock)
+            self.clock.bench = self.bench
+            try:
+                before(self, laboratory)
+                stop = StopRequest()
+                watcher = _At(self, at, act, after, stop)
+                Runner(
+                    self.experiment,
+                    journal(opened),
+                    laboratory,
+                    recommender=cast(Any, recommender or Fixed()),
+                    watcher=watcher,
+                    stop=stop,
+                    separator_ohm=lambda _: SEPARATOR_OHM,
+                ).run()
+                return None
+            except (PressoptError, LeftError, ArithmeticError) as error:
+                return error
+            finally:
+                with contextlib.suppress(InstrumentError):
+                    laboratory.close()
+
+    def state(self) -> CampaignState:
+        with contextlib.closing(SqliteJournal.read(journal_of(self.folder))) as journal:
+            journal.verify()
+            return replay(journal.entries())
+
+    def blobs(self) -> int:
+        """How many raw measurements lie in the store, each of them whole."""
+        state = self.state()
+        with contextlib.closing(SqliteJournal.read(journal_of(self.folder))) as journal:
+            return sum(
+                len(journal.blob(taken.measurement)) > 0
+                for trial in state.trials.values()
+                for taken in trial.measurements
+            )
+
+    def say(self, *events: e.Event) -> None:
+        with contextlib.closing(SqliteJournal.open(journal_of(self.folder))) as journal:
+            for event in events:
+                journal.append(event, actor="tester")
+
+
+class _At(SilentWatcher):
+    """Does something once at a moment; stops the campaign after its trial."""
+
+    def __init__(
+        self, of: Rig, at: str, act: Callable[[Rig], None], after: type[e.Event] | None, stop: StopRequest
+    ) -> None:
+        self._rig, self._at, self._act, self._after, self._stop = of, at, act, after, stop
+        self._done = False
+        self._held = False
+
+    def _now(self, moment: str) -> None:
+        if moment == self._at and not self._done:
+            self._done = True
+            self._act(self._rig)
+
+    def on_entry(self, event: object, state: CampaignState) -> None:
+        if isinstance(event, e.Measured | e.TrialRejected):
+            self._stop.ask()
+            self._now("release")
+        if isinstance(event, e.Proposed):
+            self._now("idle")
+        if self._after is not None and isinstance(event, self._after) and not self._done:
+            self._done = True
+            self._act(self._rig)
+
+    def on_reading(self, trial: TrialState, reading: object) -> None:
+        assert isinstance(reading, PressReading)
+        self._rig.states.append(reading)
+        full = 0.9 * self._rig.experiment.cell.die.force_kn(SETTINGS["lamination.pressure_mpa"])
+        if reading.setpoint_kn > full:
+            if reading.force_kn > full and reading.state.value == "hold":
+                self._held = True
+                self._now("hold")
+            elif not self._held and reading.force_kn > 0.2 * full:
+                self._now("ramp")
+        elif self._held:
+            self._now("cool")
+
+    def on_point(self, trial: TrialState, done: int, planned: int) -> None:
+        if done == 5:
+            self._now("sweep")
+
+
+@contextlib.contextmanager
+def rig(folder: Path, monkeypatch: Any, *, serial: bool = False) -> Iterator[Rig]:
+    """A rig whose machine counts how often each cell was brought to its stage's force.
+
+    ``serial``: the press is on a serial line, where checksums and echoes are.
+    """
+    made = Rig(load_experiment(experiment_file(folder, trials=5)), folder / "campaign", WitnessClock())
+    if serial:
+        plan = replace(made.experiment.laboratory, press=Device("generic-plc-press-rtu"))
+        made.experiment = replace(made.experiment, laboratory=plan)
+    full = 0.9 * made.experiment.cell.die.force_kn(SETTINGS["lamination.pressure_mpa"])
+
+    class Watched(TwinServer):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            made.served.append(self)
+
+    class Counted(VirtualBench):
+        def start(self) -> None:
+            asked = self._machine.state.setpoint_kn
+            super().start()
+            if asked > full:
+                made.loaded[self._machine.state.loaded] += 1
+
+    def dies(make_safe: Callable[[], None], leaving: BaseException) -> None:
+        if not isinstance(leaving, LeftError):  # who is killed makes nothing safe
+            made_safe(make_safe, leaving)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pressopt.campaign.runner.made_safe", dies)
+        patch.setattr(served, "TwinServer", Watched)
+        patch.setattr("pressopt.twin.laboratory.VirtualBench", Counted)
+        yield made
+
+
+def verdict_of(of: Rig, left: BaseException | None) -> str:
+    """What became of the trial, in one word; raises AssertionError where a promise is broken.
+
+    ``once``: pressed and measured once. ``asks``: a person has to look before anything moves. ``waits``: nothing
+    was pressed. ``broken off``: the program ended and a new one has to go on.
+    """
+    state = of.state()
+    assert all(count <= 1 for count in of.loaded.values()), f"pressed twice: {of.loaded}"
+    assert all(trial.pressings <= 1 for trial in state.trials.values())
+    recorded = sum(len(trial.measurements) for trial in state.trials.values())
+    assert of.blobs() == recorded, "a measurement was lost"
+    trial = state.trials.get(1, TrialState(1))
+    unsafe = {PressPhase.SAFE, PressPhase.GONE} & set(state.presses.values())
+    if trial.phase in {Phase.FAULTED, Phase.UNCERTAIN} or (unsafe and trial.phase is not Phase.DONE):
+        assert isinstance(left, NeedsPersonError | InstrumentError), left
+        return "asks" if trial.pressings else "waits"
+    if trial.phase is Phase.DONE:
+        assert trial.pressings == 1
+        return "once, then asks" if unsafe or left is not None else "once"
+    if isinstance(left, LeftError | JournalError):
+        return "broken off"
+    assert trial.pressings == 0, (trial.phase, left)
+    return "waits"
+
+
+def hands_off(of: Rig) -> None:
+    """Nobody has the laboratory any more: cells are off, and the machine is open or its own guard has the force.
+
+    Time goes on for as long as the machine's watchdog waits and releases.
+    """
+    for analyzer in of.server.analyzers.values():
+        assert not analyzer.cell_is_on, "the cell was left on"
+    of.clock.sleep_s(30.0)
+    shown = of.bench.plant()
+    locked = shown.fault_code != 0  # the machine tripped by itself and keeps its valve locked, or released
+    assert locked or shown.force_kn < 0.05, f"{shown.force_kn} kN are on and nobody watches"
