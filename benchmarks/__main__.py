@@ -47,6 +47,9 @@ BENCHMARKS = {
         ("--seconds-per-peer", "3", "--random", "50", "--many", "500"),
         ".bench/impedance.json",
     ),
+    "instruments": Benchmark(
+        "instruments/poll.py", "what polling a press costs, beside pymodbus", quick=("--seconds", "3")
+    ),
     "optimizer": Benchmark(
         "optimizer/compare.py",
         "regret and latency, beside peers",
