@@ -3,9 +3,9 @@
     python benchmarks/instruments/poll.py [--seconds 10] [--rate 50]
 
 The twin is served by a process of its own, so that the processor time measured is the driver's alone. "share" is
-processor time over wall time, of one core. pymodbus reads the same registers without types, believable ranges, words
-or heartbeat. A press of text lines or of joined parts asks many questions for one look; it is polled at 10 Hz, as in
-a ramp.
+processor time over wall time, of one core. pymodbus reads the same registers without types, believable ranges,
+words or heartbeat. A press of text lines or of joined parts asks many questions for one look; it is polled at 10
+Hz, as in a ramp.
 """
 
 from __future__ import annotations

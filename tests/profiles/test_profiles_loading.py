@@ -175,11 +175,26 @@ def test_the_three_tons_are_three_forces(unit: str, raw: int, kn: float) -> None
     assert parse_profile(text, source="x").value_of("force_kn", raw) == pytest.approx(kn, rel=1e-4)
 
 
-def test_the_example_of_the_guide_loads() -> None:
-    """What docs/device-profiles.md shows is a profile, and its numbers are right."""
-    guide = Path(__file__).parents[2] / "docs" / "device-profiles.md"
-    example = re.search(r"```toml\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
-    assert example is not None
-    profile = parse_profile(example[1], source=str(guide))
+GUIDE = Path(__file__).parents[2] / "docs" / "device-profiles.md"
+EXAMPLES = re.findall(r"```toml\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda text: text.split('"')[1])
+def test_every_example_of_the_guide_loads(example: str) -> None:
+    """What docs/device-profiles.md shows are profiles."""
+    assert parse_profile(example, source=str(GUIDE)).trust in ("documented", "twin")
+
+
+def test_the_numbers_of_the_guide_are_right() -> None:
+    """One bar of oil under an 80 mm ram is 0.503 kN, as its first example says."""
+    profile = parse_profile(EXAMPLES[0], source=str(GUIDE))
     assert (profile.name, profile.limits.force_kn) == ("press-1", 40.0)
     assert profile.value_of("force_kn", 1) == pytest.approx(0.503, abs=0.0005)
+
+
+def test_every_profile_that_the_guide_names_is_shipped() -> None:
+    """No name in the guide is out of date."""
+    named = set(re.findall(r"`([a-z0-9]+(?:-[a-z0-9]+)+)`", GUIDE.read_text(encoding="utf-8")))
+    words = {"high-first", "low-first", "high-first-swapped", "low-first-swapped"}
+    assert named - words <= set(shipped_profiles())
+    assert {"keysight-e4980a", "zahner-zennium"} <= named
