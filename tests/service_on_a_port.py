@@ -14,6 +14,7 @@ import uvicorn
 from pressopt.clock import wall_monotonic_s, wall_pause_s
 from pressopt.service.app import create_app
 from pressopt.service.listening import configured, listen
+from pressopt.service.notices import Receivers
 from pressopt.service.press_plan import PressPlan
 from pressopt.service.settings import Settings
 from pressopt.store.ledger import SqlLedger
@@ -40,6 +41,7 @@ def served(
     presses: tuple[PressPlan, ...] = (),
     body_bytes: int = 4_000_000,
     per_second: float = 0.0,
+    receivers: Receivers | None = None,
 ) -> Iterator[Served]:
     """Serve ``store`` until the end of the block; ``host`` is what it believes to listen on."""
     with (
@@ -47,7 +49,7 @@ def served(
         contextlib.closing(open_ledger(str(store))) as ledger,
     ):
         port = socket.getsockname()[1]
-        settings = Settings(str(store), host, port, body_bytes, per_second, presses)
+        settings = Settings(str(store), host, port, body_bytes, per_second, presses, receivers)
         server = uvicorn.Server(configured(create_app(settings, ledger)))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, name="service")
         thread.start()

@@ -1,4 +1,6 @@
-"""Ask and tell over HTTP, durable, 16 clients, beside Optuna's storages: ``python benchmarks/service/ask_tell.py``.
+"""Ask and tell over HTTP, durable, 16 clients, beside Optuna's storages.
+
+    python benchmarks/service/ask_tell.py
 
 Everything runs on the same cores, one after the other: the service with its load generator, then Optuna with four
 worker processes (more make SQLite slower). Both write to disk before they answer.
@@ -117,7 +119,11 @@ def main() -> None:
             )
             rows.append((f"pressopt over HTTP, {strategy}, {history} trials of history, {clients} clients", rate))
         if not asked.no_peers:
-            for kind, sampler, history in (("sqlite", "random", 0), ("sqlite", "TPE", 20), ("journal", "random", 0)):
+            for kind, sampler, history in (
+                ("sqlite", "random", 0),
+                ("sqlite", "TPE", 20),
+                ("journal", "random", 0),
+            ):
                 rate = optuna_rate(folder, kind, sampler, workers=4, seconds=seconds, history=history)
                 rows.append((f"Optuna, {kind}, {sampler}, {history} trials of history, 4 workers", rate))
     for what, rate in rows:

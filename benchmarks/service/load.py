@@ -23,8 +23,8 @@ from pressopt.campaign.replay import CampaignState
 from pressopt.campaign.runner import proposed
 from pressopt.optimizer import Proposal
 from pressopt.service.acts import Placement
-from pressopt.service.hosted import Hosted, dumped, summary_of
 from pressopt.service.host import VIEW
+from pressopt.service.hosted import Hosted, dumped, summary_of
 from pressopt.store.opening import open_ledger
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "li-lpscl-symmetric.toml"

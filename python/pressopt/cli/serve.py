@@ -21,6 +21,12 @@ from pressopt.cli.storing import store_option
     help="File that declares the presses of the laboratory.  [default: one virtual press]",
 )
 @click.option("--no-presses", is_flag=True, help="No presses: people and robots ask and tell.")
+@click.option(
+    "--notify",
+    "notify_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File that says who is told when a person is needed: webhooks and e-mail.",
+)
 @click.option("--max-body", default=64.0, show_default=True, type=click.FloatRange(0.01, 10_000), help="MB.")
 @click.option(
     "--rate", type=click.FloatRange(min=0), help="Requests of one caller a second.  [default: 50; on loopback any]"
@@ -31,6 +37,7 @@ def serve(
     port: int,
     presses_file: Path | None,
     no_presses: bool,
+    notify_file: Path | None,
     max_body: float,
     rate: float | None,
 ) -> None:
@@ -49,6 +56,7 @@ def serve(
     """
     try:
         from pressopt.service.app import create_app
+        from pressopt.service.notices import read_receivers
         from pressopt.service.press_plan import PressPlan, read_presses
         from pressopt.service.settings import Settings
     except ImportError as error:
@@ -70,6 +78,7 @@ def serve(
             body_bytes=round(max_body * 1e6),
             per_second=rate if rate is not None else 0.0 if host in {"127.0.0.1", "localhost", "::1"} else 50.0,
             presses=plans,
+            receivers=read_receivers(notify_file) if notify_file is not None else None,
         )
         click.echo(f"http://{host}:{settings.port} (store: {ledger.where})")
         run_until_stopped(create_app(settings, ledger), socket)

@@ -95,6 +95,82 @@ async def _once(
     return _json(document, found)
 
 
+# ---------------------------------------------------------------------- ask and tell, asked for most
+
+
+@router.post("/campaigns/{campaign}/ask", status_code=201, tags=["ask and tell"])
+async def ask(service: Service, by: Operator, campaign: Campaign, body: bodies.Asking | None = None) -> Response:
+    """Get the next trials for a press or robot of your own; each is written down before you get it."""
+    count = body.count if body is not None else 1
+    return await _once(service, by, lambda: service.campaigns.ask(campaign, count, by), 201)
+
+
+@router.post("/campaigns/{campaign}/trials/{trial}/tell", tags=["ask and tell"])
+async def tell(service: Service, by: Operator, campaign: Campaign, trial: Trial, body: bodies.Telling) -> Response:
+    """Tell what was measured on a cell, or how it failed; told twice is told once."""
+    return await _once(
+        service, by, lambda: service.campaigns.tell(campaign, trial, body.result(), body.pressed(), by)
+    )
+
+
+@router.post("/campaigns/{campaign}/trials/{trial}/pressed", tags=["ask and tell"])
+async def tell_pressed(
+    service: Service, by: Operator, campaign: Campaign, trial: Trial, body: bodies.HowPressed | None = None
+) -> Response:
+    """Tell that a cell was pressed; its spectrum follows."""
+    how = (body or bodies.HowPressed()).pressed()
+    return await _once(service, by, lambda: service.campaigns.pressed(campaign, trial, how, by))
+
+
+@router.post("/campaigns/{campaign}/trials/{trial}/spectra", status_code=201, tags=["ask and tell"])
+async def upload_spectrum(
+    service: Service,
+    by: Operator,
+    campaign: Campaign,
+    trial: Trial,
+    request: Request,
+    name: FileName,
+    negate_imaginary: bool = False,
+) -> Response:
+    """Upload the spectrum of a pressed cell, in any format that `pressopt eis` reads, as the body of the request.
+
+    It is judged and fitted as a runner would; the answer says whether it has to be measured again.
+    """
+    data = await request.body()
+    return await _once(
+        service,
+        by,
+        lambda: service.campaigns.spectrum(campaign, trial, data, name, by, negate_imaginary=negate_imaginary),
+        201,
+    )
+
+
+@router.post("/spectra/analysis", tags=["ask and tell"])
+async def analyse_spectra(
+    service: Service,
+    by: Viewer,
+    request: Request,
+    name: FileName = "spectrum",
+    area_cm2: Annotated[float | None, Query(gt=0, le=1e6, allow_inf_nan=False)] = None,
+    interfaces: Annotated[int, Query(ge=1, le=100)] = 2,
+    blocking: bool = False,
+    negate_imaginary: bool = False,
+) -> Response:
+    """Judge and fit spectra as `pressopt eis` does, without keeping them."""
+    data = await request.body()
+    found = await service.host.think(
+        lambda: analysed(
+            data,
+            name,
+            area_cm2=area_cm2,
+            interfaces=interfaces,
+            blocking=blocking,
+            negate_imaginary=negate_imaginary,
+        )
+    )
+    return _json({"spectra": found})
+
+
 # ---------------------------------------------------------------------- campaigns
 
 
@@ -224,82 +300,6 @@ async def import_journal(
     """Take in a campaign from one file; entry by entry as it was written, with its chain checked."""
     data = await request.body()
     return await _once(service, by, lambda: service.looking.take_in(data, presses or [], by), 201)
-
-
-# ---------------------------------------------------------------------- ask and tell
-
-
-@router.post("/campaigns/{campaign}/ask", status_code=201, tags=["ask and tell"])
-async def ask(service: Service, by: Operator, campaign: Campaign, body: bodies.Asking | None = None) -> Response:
-    """Get the next trials for a press or robot of your own; each is written down before you get it."""
-    count = body.count if body is not None else 1
-    return await _once(service, by, lambda: service.campaigns.ask(campaign, count, by), 201)
-
-
-@router.post("/campaigns/{campaign}/trials/{trial}/tell", tags=["ask and tell"])
-async def tell(service: Service, by: Operator, campaign: Campaign, trial: Trial, body: bodies.Telling) -> Response:
-    """Tell what was measured on a cell, or how it failed; told twice is told once."""
-    return await _once(
-        service, by, lambda: service.campaigns.tell(campaign, trial, body.result(), body.pressed(), by)
-    )
-
-
-@router.post("/campaigns/{campaign}/trials/{trial}/pressed", tags=["ask and tell"])
-async def tell_pressed(
-    service: Service, by: Operator, campaign: Campaign, trial: Trial, body: bodies.HowPressed | None = None
-) -> Response:
-    """Tell that a cell was pressed; its spectrum follows."""
-    how = (body or bodies.HowPressed()).pressed()
-    return await _once(service, by, lambda: service.campaigns.pressed(campaign, trial, how, by))
-
-
-@router.post("/campaigns/{campaign}/trials/{trial}/spectra", status_code=201, tags=["ask and tell"])
-async def upload_spectrum(
-    service: Service,
-    by: Operator,
-    campaign: Campaign,
-    trial: Trial,
-    request: Request,
-    name: FileName,
-    negate_imaginary: bool = False,
-) -> Response:
-    """Upload the spectrum of a pressed cell, in any format that `pressopt eis` reads, as the body of the request.
-
-    It is judged and fitted as a runner would; the answer says whether it has to be measured again.
-    """
-    data = await request.body()
-    return await _once(
-        service,
-        by,
-        lambda: service.campaigns.spectrum(campaign, trial, data, name, by, negate_imaginary=negate_imaginary),
-        201,
-    )
-
-
-@router.post("/spectra/analysis", tags=["ask and tell"])
-async def analyse_spectra(
-    service: Service,
-    by: Viewer,
-    request: Request,
-    name: FileName = "spectrum",
-    area_cm2: Annotated[float | None, Query(gt=0, le=1e6, allow_inf_nan=False)] = None,
-    interfaces: Annotated[int, Query(ge=1, le=100)] = 2,
-    blocking: bool = False,
-    negate_imaginary: bool = False,
-) -> Response:
-    """Judge and fit spectra as `pressopt eis` does, without keeping them."""
-    data = await request.body()
-    found = await service.host.think(
-        lambda: analysed(
-            data,
-            name,
-            area_cm2=area_cm2,
-            interfaces=interfaces,
-            blocking=blocking,
-            negate_imaginary=negate_imaginary,
-        )
-    )
-    return _json({"spectra": found})
 
 
 # ---------------------------------------------------------------------- trials

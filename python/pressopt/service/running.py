@@ -12,6 +12,7 @@ from pressopt.service.access import LOCAL, Role, holder
 from pressopt.service.campaigns import Campaigns
 from pressopt.service.host import By, Host
 from pressopt.service.looking import Looking
+from pressopt.service.notices import Notices
 from pressopt.service.presses import Presses
 from pressopt.service.settings import Settings
 from pressopt.service.watching import Watching
@@ -63,6 +64,8 @@ async def run_service(settings: Settings, ledger: Ledger) -> AsyncIterator[Runni
         settings.refuse_without_tokens(host.state)
         campaigns = Campaigns(host)
         presses = Presses(host, campaigns, settings.presses)
+        if settings.receivers is not None:
+            Notices(host, settings.receivers)
         if settings.presses:
             host.spawn(Watching(host, settings).run())
         yield Running(settings, host, campaigns, presses, Looking(host))

@@ -8,6 +8,7 @@ from pathlib import Path
 from pressopt.errors import InputError, Violation
 from pressopt.service.access import is_loopback
 from pressopt.service.acts import ServiceState
+from pressopt.service.notices import Receivers
 from pressopt.service.press_plan import PressPlan
 
 #: Where a service listens when nobody says otherwise.
@@ -24,6 +25,7 @@ class Settings:
         body_bytes: Largest body of a request.
         per_second: Requests of one caller a second, on average; 0: no limit.
         presses: The presses whose runners it starts and watches.
+        receivers: Who is told when a person is needed.
     """
 
     store: str
@@ -32,6 +34,7 @@ class Settings:
     body_bytes: int = 64_000_000
     per_second: float = 0.0
     presses: tuple[PressPlan, ...] = ()
+    receivers: Receivers | None = None
 
     @property
     def local(self) -> bool:
