@@ -135,7 +135,7 @@ def _merged(text: str, source: str, folder: Path, seen: tuple[str, ...]) -> dict
             [Violation("", f"is no TOML: {_TOML_PLACE.sub('', message)}", line)], source=source
         ) from error
     lines = LineIndex(text)
-    _whole_parts(raw, source, folder, lines)
+    replaced = _whole_parts(raw, source, folder, lines)
     parent = raw.pop("extends", None)
     if parent is None:
         return raw
@@ -153,14 +153,18 @@ def _merged(text: str, source: str, folder: Path, seen: tuple[str, ...]) -> dict
     below.pop("bench", None)  # a signature belongs to its own file
     if below.get("trust") == "bench":
         del below["trust"]
-    return _on_top(below, raw)
+    merged = _on_top(below, raw)
+    for name in replaced:  # a part that names its own profile is another device than the one below
+        merged["parts"][name] = raw["parts"][name]
+    return merged
 
 
-def _whole_parts(raw: dict[str, Any], source: str, folder: Path, lines: LineIndex) -> None:
-    """Put each part of a joined device on top of the profile that it extends."""
+def _whole_parts(raw: dict[str, Any], source: str, folder: Path, lines: LineIndex) -> list[str]:
+    """Put each part of a joined device on top of the profile that it extends; return the names of those that do."""
     parts = raw.get("parts")
+    replaced: list[str] = []
     if not isinstance(parts, dict):
-        return
+        return replaced
     for name, part in parts.items():
         parent = part.pop("extends", None) if isinstance(part, dict) else None
         if parent is None:
@@ -174,6 +178,8 @@ def _whole_parts(raw: dict[str, Any], source: str, folder: Path, lines: LineInde
         below = _merged(text, part_source, part_folder, ())
         below.pop("bench", None)
         parts[name] = _on_top(below, part)
+        replaced.append(name)
+    return replaced
 
 
 def _on_top(base: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
