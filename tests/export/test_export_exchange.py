@@ -208,7 +208,7 @@ def test_pybamm_runs_with_it() -> None:
 
 
 def test_a_run_engine_presses_measures_and_learns(tmp_path: Path) -> None:
-    """A real RunEngine runs two cells on the twin's wires: documents valid and in order, values those of the cells."""
+    """A real RunEngine runs two cells on the twin's wires: valid documents in order, values those of the cells."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         bluesky = pytest.importorskip("bluesky", reason="the extra beamline is not installed")
