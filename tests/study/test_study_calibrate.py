@@ -62,7 +62,7 @@ def test_what_the_data_tell_is_found(shifted: Calibrated) -> None:
 
 
 def test_what_the_data_do_not_tell_is_said(shifted: Calibrated) -> None:
-    """Rolling and cracking keep the spread of their priors: nothing was rolled, nothing cracked; and it is said."""
+    """Rolling and cracking keep the spread of their priors: nothing was rolled or cracked; and it is said."""
     summary = summarize(shifted)
     untouched = {"roll_friction", "roll_modulus_mpa", "crack_mpa", "weibull_modulus", "capping_mpa"}
     left = [row["spread_left"] for row in summary["parameters"] if row["parameter"] in untouched]

@@ -49,6 +49,8 @@ from pressopt.toml_lines import Path as Place
 
 #: Most protocols of one screen, over all systems: a month on a thousand cores.
 MOST = 10**15
+#: Most points along one axis of a grid: every worker holds them.
+MOST_POINTS = 10_000
 #: Most blocks: their manifest stays a file that people can open.
 MOST_BLOCKS = 1_000_000
 #: The keys of a measurement that are settings, and the setting of each.
@@ -350,6 +352,12 @@ class _Reader:
             report.add((*place, "scale"), f"{scale!r} is not known: give linear or log")
         if isinstance(points, bool) or not isinstance(points, int) or points < 2:
             report.add((*place, "points"), f"{points!r} points are no grid: give a whole number from 2")
+        elif points > MOST_POINTS:
+            report.add(
+                (*place, "points"),
+                f"{points} points along one axis are more than {MOST_POINTS}: give less, or an even sequence "
+                f"([screen] points)",
+            )
         if len(report.violations) > before or len(ends) < 2 or ends[0] is None or ends[1] is None:
             return None
         low, high = ends[0], ends[1]
