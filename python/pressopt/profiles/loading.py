@@ -160,7 +160,7 @@ def _merged(text: str, source: str, folder: Path, seen: tuple[str, ...]) -> dict
 
 
 def _whole_parts(raw: dict[str, Any], source: str, folder: Path, lines: LineIndex) -> list[str]:
-    """Put each part of a joined device on top of the profile that it extends; return the names of those that do."""
+    """Put each part of a joined device on top of the profile that it extends; return which parts do."""
     parts = raw.get("parts")
     replaced: list[str] = []
     if not isinstance(parts, dict):
