@@ -97,6 +97,24 @@ def test_a_repetition_runs_with_a_journal_of_its_own_and_is_compared(
         started = [trial.settings for trial in campaign.state.trials.values()]
         assert started == [{}, {}]
         assert campaign.experiment.protocol({}) == protocol_from_document(document)
+    _exports_everything(folder, tmp_path / "all", capsys)
+
+
+def _exports_everything(folder: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every format of a finished campaign is written, or left out with its reason; none ends the others."""
+    with pytest.raises(SystemExit) as left:
+        main(["export", str(folder), "--format", "all", "--out", str(out), "--licence", "CC-BY-4.0", "--json"])
+    assert left.value.code == 0
+    told = json.loads(capsys.readouterr().out)
+    names = {Path(path).relative_to(out).parts[0] for path in told["files"]}
+    assert {"protocol.json", "report.html", "as-run.csv", "setpoints.csv", "recipe-table.csv", "bdf"} <= names
+    assert {"recipe.batchml.xml", "protocol.jsonld", "trials.ax.json", "contact-resistance.pybamm.json"} <= names
+    assert all("pip install" in why for why in told["left_out"].values())
+    assert all(Path(path).stat().st_size > 0 for path in told["files"])
+    with pytest.raises(SystemExit) as refused:
+        main(["export", str(folder), "--format", "plc", "--profile", "generic-roll-laminator-tcp"])
+    assert refused.value.code == 2
+    assert "needs a press" in capsys.readouterr().err
 
 
 def test_a_press_that_cannot_do_it_refuses_with_all_reasons(document: dict[str, Any], tmp_path: Path) -> None:

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pressopt.campaign.journal import Journal
 from pressopt.campaign.replay import replay
-from pressopt.errors import PressoptError
+from pressopt.errors import InputError, PressoptError
 from pressopt.export.answer import Answer, gather
-from pressopt.export.document import document_bytes, effective_ram_area_cm2, protocol_document
+from pressopt.export.as_run import as_run_csv, as_run_document, recorded_press
+from pressopt.export.battery_data import press_bdf, spectrum_bdf
+from pressopt.export.bundle import eln_bytes
+from pressopt.export.document import document_bytes, document_digest, effective_ram_area_cm2, protocol_document
+from pressopt.export.exchange import pybamm_parameters, to_ax, to_baybe
+from pressopt.export.frames import trials_parquet
+from pressopt.export.linked_data import linked_data_bytes
+from pressopt.export.pdf import pdf_bytes
+from pressopt.export.recipes import DIALECTS, batchml, recipe_table_csv, setpoint_csv
+from pressopt.export.report import campaign_report
 from pressopt.export.sheet import operator_sheet
 from pressopt.export.sheet_text import operator_text
 from pressopt.export.tables import trials_csv
+from pressopt.impedance import spectrum_from_bytes
 from pressopt.optimizer import Interval
+from pressopt.pressing import PressingProtocol
+from pressopt.profiles import DeviceProfile, load_profile
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +36,11 @@ if TYPE_CHECKING:
     from pressopt.optimizer import Recommender
     from pressopt.surrogate import Prediction
 
-Format = Literal["json", "html", "csv", "text"]
+Format = Literal["json", "html", "text", "csv"]
+More = Literal[
+    "pdf", "report", "report-pdf", "as-run", "as-run-csv", "setpoints", "plc", "batchml", "bdf", "parquet", "eln",
+    "jsonld", "ax", "baybe", "pybamm",
+]  # fmt: skip
 Picture = Literal["convergence", "surface", "nyquist"]
 
 #: Format -> name of its file in a campaign's folder.
@@ -32,6 +49,24 @@ FORMATS: Mapping[Format, str] = {
     "html": "operator-sheet.html",
     "text": "operator-sheet.txt",
     "csv": "trials.csv",
+}
+#: Further formats -> name of the file. ``bdf`` writes a folder of them.
+MORE_FORMATS: Mapping[More, str] = {
+    "pdf": "operator-sheet.pdf",
+    "report": "report.html",
+    "report-pdf": "report.pdf",
+    "as-run": "as-run.json",
+    "as-run-csv": "as-run.csv",
+    "setpoints": "setpoints.csv",
+    "plc": "recipe-table.csv",
+    "batchml": "recipe.batchml.xml",
+    "bdf": "bdf",
+    "parquet": "trials.parquet",
+    "eln": "campaign.eln",
+    "jsonld": "protocol.jsonld",
+    "ax": "trials.ax.json",
+    "baybe": "trials.baybe.json",
+    "pybamm": "contact-resistance.pybamm.json",
 }
 PICTURES: tuple[Picture, ...] = ("convergence", "surface", "nyquist")
 PICTURE_KINDS: tuple[Literal["png", "svg"], ...] = ("png", "svg")
@@ -53,6 +88,125 @@ def exported(answer: Answer, journal: Journal, kind: Format) -> bytes:
             return operator_text(answer, ram_area_cm2=ram_area_cm2).encode()
         case "csv":
             return trials_csv(answer.experiment, answer.state).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person chose for the further formats.
+
+    Attributes:
+        recommender: The campaign's engine: for the report's surface, physics and next trial.
+        profile: Of the press whose registers a recipe table is for; None: the experiment's press.
+        dialect: How the panel reads CSV: ``comma`` or ``semicolon``.
+        licence: Of a research bundle, SPDX; empty: none is granted.
+    """
+
+    recommender: Recommender | None = None
+    profile: str | None = None
+    dialect: str = "comma"
+    licence: str = ""
+
+
+def exported_more(answer: Answer, journal: Journal, kind: More, wanted: Wanted | None = None) -> dict[str, bytes]:
+    """Return the files of one of the further formats by name, mostly one.
+
+    Raises:
+        PressoptError: An optional library is missing, or the campaign has nothing for this format; says which.
+    """
+    wanted, name = wanted or Wanted(), MORE_FORMATS[kind]
+    ram_area_cm2 = effective_ram_area_cm2(answer.experiment)
+    experiment, state = answer.experiment, answer.state
+    match kind:
+        case "pdf":
+            return {name: pdf_bytes(operator_sheet(answer, journal, ram_area_cm2=ram_area_cm2))}
+        case "report":
+            return {name: campaign_report(answer, journal, recommender=wanted.recommender).encode()}
+        case "report-pdf":
+            return {name: pdf_bytes(campaign_report(answer, journal, recommender=wanted.recommender))}
+        case "as-run":
+            return {name: document_bytes(as_run_document(answer, journal))}
+        case "as-run-csv":
+            return {name: as_run_csv(answer, journal).encode()}
+        case "setpoints":
+            dialect = DIALECTS[wanted.dialect]
+            return {name: setpoint_csv(_protocol(answer), experiment.cell.die, dialect).encode()}
+        case "plc":
+            profile, dialect = _press_profile(answer, wanted.profile), DIALECTS[wanted.dialect]
+            return {name: recipe_table_csv(_protocol(answer), experiment.cell.die, profile, dialect).encode()}
+        case "batchml":
+            document = protocol_document(answer, journal, ram_area_cm2=ram_area_cm2)
+            provenance = document["provenance"]
+            text = batchml(
+                _protocol(answer), experiment.cell.die, name=experiment.name, title=experiment.title,
+                version=document_digest(document)[:12], date=provenance["last_entry_at"] or "",
+            )  # fmt: skip
+            return {name: text.encode()}
+        case "bdf":
+            return bdf_files(answer, journal)
+        case "parquet":
+            return {name: trials_parquet(experiment, state)}
+        case "eln":
+            data = eln_bytes(
+                answer, journal, ram_area_cm2=ram_area_cm2, recommender=wanted.recommender, licence=wanted.licence
+            )
+            return {f"{experiment.name}.eln": data}
+        case "jsonld":
+            document = protocol_document(answer, journal, ram_area_cm2=ram_area_cm2)
+            return {name: linked_data_bytes(answer, document)}
+        case "ax":
+            return {name: document_bytes(to_ax(experiment.space, state.observations(), experiment.objectives))}
+        case "baybe":
+            return {name: document_bytes(to_baybe(experiment.space, state.observations(), experiment.objectives))}
+        case "pybamm":
+            return {name: document_bytes(_contact_resistance(answer))}
+
+
+def bdf_files(answer: Answer, journal: Journal) -> dict[str, bytes]:
+    """Return every press log and spectrum in the Battery Data Format, by name."""
+    found: dict[str, bytes] = {}
+    for trial in answer.state.trials.values():
+        record = recorded_press(trial, journal)
+        if record is not None:
+            log = press_bdf(record, answer.experiment.cell.die)
+            found[f"bdf/cell-{trial.number:03d}-press.bdf.csv"] = log.encode()
+        for place, taken in enumerate(trial.measurements, 1):
+            if taken.kind == "spectrum":
+                text = spectrum_bdf(spectrum_from_bytes(journal.blob(taken.measurement)))
+                found[f"bdf/cell-{trial.number:03d}-spectrum-{place}.bdf.csv"] = text.encode()
+    if not found:
+        raise InputError("there is nothing in the Battery Data Format to write: no cell has been pressed")
+    return found
+
+
+def _protocol(answer: Answer) -> PressingProtocol:
+    if answer.protocol is None:
+        raise InputError(f"there is no recipe to write: {answer.open_because}")
+    return answer.protocol
+
+
+def _press_profile(answer: Answer, chosen: str | None) -> DeviceProfile:
+    device = answer.experiment.laboratory.press
+    if chosen is None and device is None:
+        raise InputError("a recipe table needs a press: name its profile with --profile")
+    if chosen is not None:
+        return load_profile(chosen)
+    assert device is not None  # checked above
+    path = answer.experiment.path.parent / device.profile
+    return load_profile(str(path) if device.profile.endswith(".toml") else device.profile)
+
+
+def _contact_resistance(answer: Answer) -> dict[str, Any]:
+    quantity = "interfacial_resistance_ohm_cm2"
+    result = next((one for one in answer.results if one.quantity == quantity and one.expected is not None), None)
+    if result is None or result.expected is None:
+        raise InputError(f"this campaign expects no {quantity}: PyBaMM's contact resistance is made of that")
+    cell, expected = answer.experiment.cell, result.expected
+    return pybamm_parameters(
+        (expected.median, expected.low, expected.high),
+        area_cm2=cell.area_cm2,
+        interfaces=cell.interfaces,
+        source=result.source,
+    )
 
 
 def drawn(
@@ -103,6 +257,18 @@ def write_exports(
 ) -> list[Path]:
     """Write exports into ``folder`` and return their paths, in the order of ``formats``."""
     return [write_file(folder / FORMATS[kind], exported(answer, journal, kind)) for kind in formats]
+
+
+def write_more(
+    answer: Answer, journal: Journal, folder: Path, kind: More, wanted: Wanted | None = None
+) -> list[Path]:
+    """Write one of the further formats into ``folder`` and return the paths of its files.
+
+    Raises:
+        PressoptError: As :func:`exported_more`, or a file could not be written.
+    """
+    files = exported_more(answer, journal, kind, wanted)
+    return [write_file(folder / name, data) for name, data in files.items()]
 
 
 def write_pictures(
