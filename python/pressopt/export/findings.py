@@ -170,7 +170,7 @@ def advice(answer: Answer, following: Proposal | None = None) -> list[str]:
         found.append(
             f"One more cell is expected to improve the result by {number(gain, 2)} %: press {_words(following)}."
         )
-    elif recommendation.expected_gain < _SMALL_GAIN:
+    elif recommendation.expected_gain < _SMALL_GAIN and answer.experiment.space.variables:
         found.append(
             f"Searching on pays little: one more cell is expected to improve the result by {number(gain, 2)} %."
         )

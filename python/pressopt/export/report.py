@@ -268,8 +268,8 @@ def _how(answer: Answer, journal: Journal, recommender: Recommender | None) -> s
     )
 
     def surface() -> Figure:
-        if recommender is None:
-            raise InputError("no engine")
+        if recommender is None or not answer.experiment.space.variables:
+            raise InputError("there is no engine to ask, or nothing was searched")
         return draw_surface(answer, CampaignModel(recommender, answer.state.observations()))
 
     inside, told = coverage(answer, answer.main.quantity)
