@@ -14,7 +14,7 @@ from dataclasses import replace
 from itertools import accumulate
 
 from pressopt.clock import Clock
-from pressopt.errors import DeviceRefused, LinkError, LinkVanished, ReplyError, WrongDeviceError
+from pressopt.errors import DeviceRefused, ReplyError, WrongDeviceError
 from pressopt.impedance.spectrum import Sweep
 from pressopt.instruments.line import Line
 from pressopt.instruments.link import Link
@@ -24,6 +24,7 @@ from pressopt.instruments.sweeping import (
     OVERLOAD,
     Point,
     SweepingAnalyzer,
+    insist,
     point_s,
 )
 from pressopt.instruments.text_link import TextLink
@@ -59,17 +60,11 @@ class ScpiAnalyzer(SweepingAnalyzer):
 
     def make_safe(self) -> None:
         """Switch the test signal off; twice is harmless. A damaged exchange is repeated."""
+        insist(self._safe, retries=self.profile.link.retries, hang_up=lambda: None)
+
+    def _safe(self) -> None:
         self._link.open()
-        for left in reversed(range(self.profile.link.retries + 2)):
-            try:
-                self._switch_off()
-            except LinkVanished:
-                raise
-            except (LinkError, ReplyError):
-                if not left:
-                    raise
-            else:
-                return
+        self._switch_off()
 
     def close(self) -> None:
         self._who = ""

@@ -8,8 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pressopt.clock import Clock, utc_now
-from pressopt.errors import LimitError, LinkTimeout, PressoptError, ReplyError, Violation
+from pressopt.clock import Clock, utc_now, wall_monotonic_s, wall_pause_s
+from pressopt.errors import (
+    LimitError,
+    LinkError,
+    LinkRefused,
+    LinkTimeout,
+    LinkVanished,
+    PressoptError,
+    ReplyError,
+    Violation,
+)
 from pressopt.impedance.ports import AnalyzerCapability
 from pressopt.impedance.spectrum import ImpedanceSpectrum, Sweep
 from pressopt.instruments.causality import sign_complaint
@@ -23,6 +32,7 @@ POINT_PERIODS = 3.0
 #: A point may take this many times its first guess and this much more (laboratory s) before it counts as lost.
 _PATIENCE, _PATIENCE_S = 10.0, 5.0
 _MARGIN, _MARGIN_S = 0.001, 0.001  # so that an instrument that takes exactly the guess has ended
+_RECONNECT_S = 10.0  # wall time in which a line may come back so that its cell can be switched off
 _PLACE_TOLERANCE = 0.1  # how far an applied frequency may lie from the planned one
 
 
@@ -247,3 +257,34 @@ class SweepingAnalyzer(ABC):
             error.add_note(
                 f"the cell could not be switched off afterwards ({worse}): it may be on; disconnect it by hand"
             )
+
+
+def insist(attempt: Callable[[], None], *, retries: int, hang_up: Callable[[], None]) -> None:
+    """Do what must be done, such as switching a cell off, also when the line is gone for a few seconds.
+
+    Args:
+        attempt: Opens the line where it is closed; harmless when it is repeated.
+        retries: How often a damaged exchange is repeated.
+        hang_up: Called after each failure.
+
+    Raises:
+        LinkError, ReplyError: The last failure.
+    """
+    end_s = wall_monotonic_s() + _RECONNECT_S
+    pause_s, left = 0.05, retries + 1
+    while True:
+        try:
+            attempt()
+        except (LinkVanished, LinkRefused):
+            hang_up()
+            if wall_monotonic_s() + pause_s > end_s:
+                raise
+            wall_pause_s(pause_s)
+            pause_s = min(2 * pause_s, 1.0)
+        except (LinkError, ReplyError):
+            hang_up()
+            left -= 1
+            if left < 0:
+                raise
+        else:
+            return

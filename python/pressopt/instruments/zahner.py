@@ -20,7 +20,6 @@ from pressopt.errors import (
     DeviceRefused,
     LinkError,
     LinkTimeout,
-    LinkVanished,
     NoiseError,
     ReplyError,
     ShortReply,
@@ -28,7 +27,7 @@ from pressopt.errors import (
 )
 from pressopt.impedance.spectrum import Sweep
 from pressopt.instruments.line import Line
-from pressopt.instruments.sweeping import Point, SweepingAnalyzer, point_s
+from pressopt.instruments.sweeping import Point, SweepingAnalyzer, insist, point_s
 from pressopt.profiles import DeviceProfile
 
 _SCRIPT, _TERM = 2, 128
@@ -63,19 +62,7 @@ class ZahnerAnalyzer(SweepingAnalyzer):
 
     def make_safe(self) -> None:
         """Switch the potentiostat off, on a new connection where the old one failed; twice is harmless."""
-        for left in reversed(range(self.profile.link.retries + 2)):
-            try:
-                self._switch_off()
-            except LinkVanished:
-                self._hang_up()
-                if not left:
-                    raise
-            except (LinkError, ReplyError):
-                self._hang_up()
-                if not left:
-                    raise
-            else:
-                return
+        insist(self._switch_off, retries=self.profile.link.retries, hang_up=self._hang_up)
 
     def close(self) -> None:
         """Give the script channel back; the cell is off between measurements."""
