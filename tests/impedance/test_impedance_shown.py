@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from impedance_cells import random_cell
 from pressopt.cli.eis import eis
 from pressopt.impedance import analyse
+from pressopt.impedance.distribution import second_opinion
 from pressopt.impedance.plot import figure_spectrum
 from pressopt.impedance.summary import summary, table_rows, with_sd
 
@@ -56,6 +57,23 @@ def test_the_nyquist_picture_has_equal_axes(tmp_path: Path) -> None:
     figure.savefig(tmp_path / "x.png")
     figure.savefig(tmp_path / "x.svg")
     assert (tmp_path / "x.png").stat().st_size > 10_000
+
+
+def test_the_second_opinion_stands_beside_the_fit() -> None:
+    """Where a peak of the distribution of relaxation times lies at an arc, the table and the JSON give both."""
+    rng = np.random.default_rng(3)
+    cell = random_cell(rng)
+    spectrum = cell.spectrum(rng)
+    analysis = analyse(spectrum, area_cm2=cell.area_cm2)
+    opinion = second_opinion(spectrum, analysis.verdict)
+    assert opinion is not None
+    remarks = " ".join(row.remark for row in table_rows(analysis, opinion))
+    assert "without a circuit" in remarks
+    peaks = summary(analysis, opinion)["relaxation_peaks"]
+    assert isinstance(peaks, list)
+    assert len(peaks) == len(opinion.peaks)
+    figure = figure_spectrum(spectrum, analysis)
+    assert len(figure.axes) == 5
 
 
 def test_a_folder_is_read_and_drawn(tmp_path: Path) -> None:

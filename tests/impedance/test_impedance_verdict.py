@@ -88,9 +88,9 @@ def test_at_most_one_clean_spectrum_in_a_hundred_is_refused() -> None:
     ],
 )
 def test_each_fault_is_named(fault: Fault, cause: Cause) -> None:
-    """Drift of 15 %, slip, hum, overload, short, open: 97 of 100 of each named rightly, all but one noticed."""
+    """Drift of 15 %, slip, hum, overload, short, open: 98 of 100 of each named rightly, all but one noticed."""
     verdicts = _verdicts(fault, 100, seed=2)
-    assert sum(cause in v.causes for v in verdicts) >= 97
+    assert sum(cause in v.causes for v in verdicts) >= 98
     if cause is not Cause.HUM:  # its points are left out; the rest is as good as ever
         assert sum(v.kind is Kind.VALID for v in verdicts) <= 1
 
@@ -101,6 +101,7 @@ def test_a_thousand_clean_and_two_hundred_of_each_fault() -> None:
     assert sum(v.kind is not Kind.VALID for v in _verdicts(_clean, 1000, seed=3)) <= 10
     for fault, cause in (
         (_drift, Cause.DRIFT),
+        (_slow_drift, Cause.DRIFT),
         (_slip, Cause.SLIP),
         (_hum, Cause.HUM),
         (_overload, Cause.OVERLOAD),

@@ -11,10 +11,28 @@ import rich_click as click
 
 from pressopt.errors import SpectrumError
 from pressopt.impedance import Analysis, ImpedanceSpectrum, analyse, read_spectra
-from pressopt.impedance.summary import summary, table_rows, with_sd
+from pressopt.impedance.distribution import second_opinion
+from pressopt.impedance.summary import Row, summary, table_rows, with_sd
 
 #: What a folder is searched for; files given by name are read whatever they are called.
-_SUFFIXES = {".csv", ".txt", ".tsv", ".dat", ".mpt", ".dta", ".z", ".par", ".pssession", ".dfr"}
+_SUFFIXES = {
+    ".csv",
+    ".txt",
+    ".tsv",
+    ".dat",
+    ".mpt",
+    ".dta",
+    ".z",
+    ".par",
+    ".pssession",
+    ".dfr",
+    ".idf",
+    ".ids",
+    ".ism",
+    ".crv",
+    ".p00",
+    ".i2b",
+}
 
 
 @click.command("eis")
@@ -80,11 +98,14 @@ def eis(
                 err.print(str(error), style="red", markup=False, highlight=False)
             continue
         for k, (spectrum, analysis) in enumerate(zip(spectra, analyses, strict=True), start=1):
+            opinion = second_opinion(spectrum, analysis.verdict)
             name = file.name if len(spectra) == 1 else f"{file.name} #{k}"
             if as_json:
-                click.echo(json.dumps({"file": str(file), "sweep": k, **summary(analysis)}, ensure_ascii=False))
+                click.echo(
+                    json.dumps({"file": str(file), "sweep": k, **summary(analysis, opinion)}, ensure_ascii=False)
+                )
             elif not many:
-                out.print(_detail(name, analysis))
+                out.print(_detail(name, analysis, table_rows(analysis, opinion)))
             done.append((name, analysis))
             if plot_to is not None:
                 _draw(spectrum, analysis, name, plot_to / f"{file.stem}{'' if len(spectra) == 1 else f'-{k}'}.png")
@@ -109,7 +130,7 @@ def _area(spectrum: ImpedanceSpectrum, given: float | None) -> float:
     return told if isinstance(told, float) and told > 0 else 1.0
 
 
-def _detail(name: str, analysis: Analysis) -> object:
+def _detail(name: str, analysis: Analysis, rows: list[Row]) -> object:
     from rich.table import Table
     from rich.text import Text
 
@@ -117,7 +138,7 @@ def _detail(name: str, analysis: Analysis) -> object:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_column(style="dim", overflow="fold")
-    for row in table_rows(analysis):
+    for row in rows:
         table.add_row(Text(row.label), Text(row.value), Text(row.remark))
     return table
 
@@ -139,6 +160,8 @@ def _overview(done: list[tuple[str, Analysis]]) -> object:
         if a.cell_ohm_cm2 is not None and a.cell_sd_ohm_cm2 is not None:
             cell = with_sd(a.cell_ohm_cm2, a.cell_sd_ohm_cm2)
         sure = f"{a.confidence:.0%}" if interface else ""
+        if not a.verdict.usable and interface:  # what the fit says of a spectrum that may not be believed
+            interface, cell, sure = f"({interface})", f"({cell})", ""
         table.add_row(Text(name), interface, cell, sure, Text(_short(a)))
     return table
 

@@ -4,6 +4,7 @@ from pressopt.impedance.analysis import Analysis, Arc, Candidate, Expectation, a
 from pressopt.impedance.blob import spectrum_from_bytes, spectrum_to_bytes
 from pressopt.impedance.distribution import Distribution, Peak, relaxation_times
 from pressopt.impedance.fitting import Fit, circuit_impedance, fit, fit_many, parameters
+from pressopt.impedance.pressures import PressureResponse, pressure_response
 from pressopt.impedance.readers import read_spectra
 from pressopt.impedance.spectrum import ImpedanceSpectrum, Sweep
 from pressopt.impedance.verdict import Cause, Kind, Verdict, judge
@@ -19,6 +20,7 @@ __all__ = [
     "ImpedanceSpectrum",
     "Kind",
     "Peak",
+    "PressureResponse",
     "Sweep",
     "Verdict",
     "analyse",
@@ -27,6 +29,7 @@ __all__ = [
     "fit_many",
     "judge",
     "parameters",
+    "pressure_response",
     "read_spectra",
     "relaxation_times",
     "spectrum_from_bytes",

@@ -10,7 +10,7 @@ import numpy as np
 from pressopt import _core
 from pressopt.errors import SpectrumError
 from pressopt.impedance.spectrum import NOUGHT_OHM, Complex, ImpedanceSpectrum, Real
-from pressopt.impedance.verdict import Mask
+from pressopt.impedance.verdict import Mask, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,27 @@ class Distribution:
     residuals: Complex
     peaks: tuple[Peak, ...]
 
+    def near(self, apex_hz: float) -> Peak | None:
+        """The peak nearest to a frequency, Hz; ``None`` when none lies within a factor of four."""
+        distance = [abs(math.log(peak.apex_hz / apex_hz)) for peak in self.peaks]
+        if not distance or min(distance) > math.log(4):
+            return None
+        return self.peaks[distance.index(min(distance))]
+
     @property
     def polarisation_ohm(self) -> float:
         """Area of the whole distribution, Ω."""
         return float(self.gamma_ohm.sum() * np.log(self.tau_s[1] / self.tau_s[0]))
+
+
+def second_opinion(spectrum: ImpedanceSpectrum, verdict: Verdict) -> Distribution | None:
+    """Return the distribution of what a verdict lets be used; ``None`` where that is nothing, or too little."""
+    if not verdict.use.any() or not math.isfinite(verdict.noise):
+        return None
+    try:
+        return relaxation_times(spectrum, use=verdict.use, noise=max(verdict.noise, 1e-6))
+    except SpectrumError:
+        return None
 
 
 def relaxation_times(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pressopt.impedance.analysis import Analysis
+from pressopt.impedance.distribution import Distribution, second_opinion
 from pressopt.impedance.spectrum import ImpedanceSpectrum, Real
 from pressopt.impedance.summary import with_sd
 
@@ -122,21 +123,49 @@ def draw_residuals(ax: Axes, analysis: Analysis) -> None:
     ax.set_xlabel("frequency / Hz")
 
 
+def draw_distribution(ax: Axes, distribution: Distribution, analysis: Analysis | None = None) -> None:
+    """Draw γ in Ω over the frequency of each time constant in Hz, peaks marked, the arcs of the fit as lines."""
+    frequency = 1 / (2 * np.pi * distribution.tau_s)
+    ax.semilogx(frequency, distribution.gamma_ohm, lw=1.2, color=_MEASURED)
+    ax.fill_between(frequency, distribution.gamma_ohm, alpha=0.15, color=_MEASURED, lw=0)
+    top = float(distribution.gamma_ohm.max(initial=0.0)) or 1.0
+    low, high = distribution.frequency_hz.min(), distribution.frequency_hz.max()
+    for peak in distribution.peaks:
+        if low <= peak.apex_hz <= high:
+            at = int(np.argmin(np.abs(np.log(distribution.tau_s / peak.tau_s))))
+            text = f"{peak.resistance_ohm:.3g} Ω"
+            place = (peak.apex_hz, float(distribution.gamma_ohm[at]) + 0.03 * top)
+            ax.annotate(text, place, fontsize=7, ha="center", va="bottom")
+    for arc in analysis.arcs if analysis is not None else ():
+        if math.isfinite(arc.apex_hz) and low <= arc.apex_hz <= high:
+            ax.axvline(arc.apex_hz, lw=4, alpha=0.35, color=_SHADES[arc.role], zorder=0)
+    ax.set_xlim(low / 1.5, high * 1.5)
+    ax.set_ylim(0, 1.25 * top)
+    ax.set_ylabel("γ / Ω")
+    ax.set_xlabel("1/(2πτ) / Hz")
+
+
 def figure_spectrum(spectrum: ImpedanceSpectrum, analysis: Analysis, *, title: str = "") -> Figure:
-    """Return one page: Nyquist on the left; Bode and residuals on the right; verdict and answer above.
+    """Return one page: Nyquist; Bode, residuals and relaxation times beside it; verdict and answer above.
 
     The figure belongs to no window; write it with ``figure.savefig(...)``.
     """
     from matplotlib.figure import Figure as Canvas
 
-    figure: Figure = Canvas(figsize=(11, 6), layout="constrained")
-    grid = figure.add_gridspec(3, 2, width_ratios=(1.25, 1))
+    figure: Figure = Canvas(figsize=(11, 7), layout="constrained")
+    grid = figure.add_gridspec(4, 2, width_ratios=(1.25, 1))
     draw_nyquist(figure.add_subplot(grid[:, 0]), spectrum, analysis)
     modulus = figure.add_subplot(grid[0, 1])
     phase = figure.add_subplot(grid[1, 1], sharex=modulus)
     if analysis.verdict.use.any():
         draw_bode(modulus, phase, spectrum, analysis)
     draw_residuals(figure.add_subplot(grid[2, 1], sharex=modulus), analysis)
+    for upper in (modulus, phase):
+        upper.set_xlabel("")
+        upper.tick_params(labelbottom=False)
+    distribution = second_opinion(spectrum, analysis.verdict)
+    if distribution is not None:
+        draw_distribution(figure.add_subplot(grid[3, 1]), distribution, analysis)
     figure.suptitle(_headline(analysis, title), fontsize=11)
     return figure
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from pressopt.impedance.analysis import Analysis
+from pressopt.impedance.distribution import Distribution
 
 Json = dict[str, object]
 
@@ -29,7 +30,7 @@ def with_sd(value: float, sd: float) -> str:
     return f"{round(value, place):.{max(place, 0)}f} ± {round(sd, place):.{max(place, 0)}f}"
 
 
-def summary(analysis: Analysis) -> Json:
+def summary(analysis: Analysis, distribution: Distribution | None = None) -> Json:
     """Return everything worth keeping of an analysis as JSON values; NaN becomes ``None``."""
     opinion = analysis.second_opinion_ohm_cm2
     return {
@@ -60,11 +61,15 @@ def summary(analysis: Analysis) -> Json:
             }
             for arc in analysis.arcs
         ],
+        "relaxation_peaks": [
+            {"resistance_ohm": peak.resistance_ohm, "tau_s": peak.tau_s, "capacitance_f": peak.capacitance_f}
+            for peak in (distribution.peaks if distribution else ())
+        ],
         "notes": list(analysis.notes),
     }
 
 
-def table_rows(analysis: Analysis) -> list[Row]:
+def table_rows(analysis: Analysis, distribution: Distribution | None = None) -> list[Row]:
     """Return the lines of a table a person reads from top to bottom: verdict, answer, arcs, remarks."""
     rows = [Row("verdict", analysis.verdict.value, "; ".join(analysis.verdict.reasons))]
     if analysis.interface_ohm_cm2 is not None and analysis.interface_sd_ohm_cm2 is not None:
@@ -86,6 +91,9 @@ def table_rows(analysis: Analysis) -> list[Row]:
             if math.isnan(arc.apex_hz)
             else f"{arc.capacitance_f_cm2:.1e} F/cm², apex {arc.apex_hz:.3g} Hz"
         )
+        peak = distribution.near(arc.apex_hz) if distribution and math.isfinite(arc.apex_hz) else None
+        if peak is not None:
+            where += f"; without a circuit {peak.resistance_ohm:.3g} Ω at {peak.apex_hz:.3g} Hz"
         rows.append(Row(f"  {arc.role}", f"{with_sd(arc.resistance_ohm, arc.sd_ohm)} Ω", where))
     if analysis.fit is not None:
         noise = f"residuals {math.sqrt(analysis.fit.chi2_reduced) * analysis.verdict.noise:.2%} of |Z|"

@@ -21,6 +21,10 @@ PER_DECADE = 2.5
 _WINDOW = 9
 #: A change of the cell during the sweep above this spoils the number (assumed: 5 % of the resistance).
 DRIFT_LIMIT = 0.05
+#: Standard deviations from which on a change is no chance; one that is large matters more and needs less proof.
+SD_LIMIT, SD_LIMIT_LARGE = 3.5, 2.8
+#: What is large (assumed).
+LARGE_DRIFT = 0.08
 #: Noise above this leaves no arc to be told from another (assumed: 3 % of |Z|).
 NOISE_LIMIT = 0.03
 #: Below this resistance times area lies no separator: 50 µm of the best conductor known, 25 mS/cm, is 0.2 Ω cm².
@@ -268,8 +272,8 @@ def _consistent(spectrum: ImpedanceSpectrum, use: Mask) -> Verdict:
     n = spectrum.frequency_hz.size
     whole, names = _check(spectrum, use)
     clean, found = _without_spikes(spectrum, use, whole)
-    # Mains pick-up on neighbouring points looks like a step, and a step like spikes: who survives the other?
-    slipped = _slipped(whole, names) and _slipped(found, names)
+    # Mains pick-up on neighbouring points looks like a step, and a step like spikes: the cheaper explanation wins.
+    slipped = _slipped(whole, names) and _step_is_cheaper(whole, found)
     too_many = int((use & ~clean).sum()) if (use & ~clean).sum() > max(4, 0.12 * use.sum()) else 0
     if slipped or too_many:
         clean, found = use, whole
@@ -295,7 +299,7 @@ def _consistent(spectrum: ImpedanceSpectrum, use: Mask) -> Verdict:
                 f"the cell changed by {step:+.0%} at once near {place:.3g} Hz: press it again, then measure",
             )
         )
-    elif abs(drift) > max(DRIFT_LIMIT, 3.3 * drift_sd):
+    elif _drifted(drift, drift_sd):
         text = (
             f"the cell changed by {drift:+.1%} ± {drift_sd:.1%} during the sweep (clock: {clock}): let it settle"
         )
@@ -326,6 +330,12 @@ def _consistent(spectrum: ImpedanceSpectrum, use: Mask) -> Verdict:
     )
 
 
+def _drifted(drift: float, sd: float) -> bool:
+    """Whether the cell changed by so much that it matters, and surely enough."""
+    needed = SD_LIMIT_LARGE if abs(drift) > LARGE_DRIFT else SD_LIMIT
+    return abs(drift) > max(DRIFT_LIMIT, needed * sd)
+
+
 def _slipped(found: _core._Consistency, names: list[str]) -> bool:
     """Whether one step explains more than a drift; the step had a choice of places and must win by its price."""
     _, step, step_sd, step_left = found["slip"]
@@ -334,6 +344,19 @@ def _slipped(found: _core._Consistency, names: list[str]) -> bool:
     gain = 2 * points * math.log(max(drift_left, 1e-12) / max(step_left, 1e-12))
     # In noise beyond the limit anything can look like a step.
     return step_left < NOISE_LIMIT and gain > 2 * math.log(points) + 4 and abs(step) > max(0.03, 5 * step_sd)
+
+
+def _step_is_cheaper(whole: _core._Consistency, without_spikes: _core._Consistency) -> bool:
+    """Whether one step at one of n places says more than leaving out single points, two numbers each (BIC).
+
+    Schwarz, Ann. Stat. 6 (1978) 461.
+    """
+    points = whole["residual_re"].size
+    left_out = points - without_spikes["residual_re"].size
+    price = math.log(2 * points)
+    step = 2 * points * math.log(max(whole["slip"][3], 1e-12)) + 2 * price
+    spikes = 2 * points * math.log(max(without_spikes["noise"], 1e-12)) + 2 * left_out * price
+    return step < spikes
 
 
 def _spikes_named(spikes: Real) -> list[tuple[Cause, str]]:

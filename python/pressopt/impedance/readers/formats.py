@@ -21,7 +21,7 @@ from pressopt.impedance.readers.others import (
     recognise_origalys,
 )
 from pressopt.impedance.readers.table import Column, columns_of, complete, read_rows, to_spectra
-from pressopt.impedance.readers.text import guess_separator, is_number, is_value, split_row, to_float
+from pressopt.impedance.readers.text import guess_separator, is_count, is_number, is_value, split_row, to_float
 from pressopt.impedance.spectrum import ImpedanceSpectrum, Real
 
 Metadata = dict[str, str | float]
@@ -96,15 +96,14 @@ def _ec_lab(text: str, source: str, negate: bool) -> list[ImpedanceSpectrum]:
     found = re.search(r"Nb header lines\s*:\s*(\d+)", text)
     if found is None:
         raise SpectrumError("an EC-Lab file without its line 'Nb header lines : n': is it cut?", source=source)
-    header = int(found[1]) - 1
-    if header >= len(lines) and "freq/Hz" not in text:
+    # Lines may have been added or lost on the way: where the columns are named counts more than their number.
+    named = next((i for i, line in enumerate(lines) if "freq/Hz" in line.split("\t")), None)
+    header = max(0, int(found[1]) - 1) if named is None else named
+    if header >= len(lines):
         raise SpectrumError(
             f"the header should end in line {header + 1}, the file ends in line {len(lines)}: it is cut",
             source=source,
         )
-    named = next((i for i, line in enumerate(lines) if line.lstrip("\ufeff").startswith("freq/Hz")), None)
-    if named is not None:
-        header = named  # lines may have been added or lost by an editor
     metadata: Metadata = {}
     for key, pattern in (
         ("date", r"Acquisition started on\s*:\s*(.+)"),
@@ -383,7 +382,7 @@ def _header_line(lines: list[str]) -> int | None:
 
 def _headerless(lines: list[str], source: str, negate: bool) -> list[ImpedanceSpectrum]:
     rows_text = [(i + 1, line) for i, line in enumerate(lines) if line.strip() and line.strip()[0] not in "#%!"]
-    counted = next((k for k, (_, line) in enumerate(rows_text) if line.strip().isdigit()), None)
+    counted = next((k for k, (_, line) in enumerate(rows_text) if is_count(line)), None)
     if counted is not None and len(rows_text) - counted - 1 == int(rows_text[counted][1]) > 0:
         rows_text = rows_text[counted + 1 :]  # comments, then the number of rows, then as many rows
     numeric = [(i, line) for i, line in rows_text if _numeric(line)]

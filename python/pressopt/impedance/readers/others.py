@@ -10,7 +10,7 @@ import numpy as np
 
 from pressopt.errors import SpectrumError
 from pressopt.impedance.readers.table import to_spectra
-from pressopt.impedance.readers.text import is_number, to_float
+from pressopt.impedance.readers.text import is_count, is_number, to_float
 from pressopt.impedance.spectrum import ImpedanceSpectrum, Real
 
 Metadata = dict[str, str | float]
@@ -26,7 +26,7 @@ def _number(field: str, line: int, source: str) -> float:
 def _count(lines: list[str], at: int, what: str, source: str) -> int:
     """A line that says how many follow."""
     field = lines[at].strip() if at < len(lines) else ""
-    if not field.isascii() or not field.isdigit() or int(field) == 0:
+    if not is_count(field) or int(field) == 0:
         found = f"'{field[:40]}'" if at < len(lines) else "the end of the file"
         raise SpectrumError(f"line {at + 1}: looked for {what} and found {found}", source=source)
     return int(field)
@@ -158,7 +158,7 @@ def read_origalys(text: str, source: str, negate: bool) -> list[ImpedanceSpectru
             except SpectrumError:
                 if i < len(lines) - 2:
                     raise
-        elif not rows and line.strip().isdigit():
+        elif not rows and is_count(line):
             promised = int(line.strip())
     if not rows:
         raise SpectrumError(

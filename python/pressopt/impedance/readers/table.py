@@ -186,10 +186,11 @@ def to_spectra(
             "first point, or the columns are others",
             source=source,
         )
-    if "re" in table and "im" in table:
-        impedance: Complex = table["re"] + 1j * table["im"]
-    else:
-        impedance = table["modulus"] * np.exp(1j * table["phase"])
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is flagged
+        if "re" in table and "im" in table:
+            impedance: Complex = table["re"] + 1j * table["im"]
+        else:
+            impedance = table["modulus"] * np.exp(1j * table["phase"])
     if negate_imaginary:
         impedance = impedance.conj()
     spectra = []

@@ -82,6 +82,12 @@ def is_number(field: str) -> bool:
     return bool(_NUMBER.match(field) or _COMMA_NUMBER.match(field))
 
 
+def is_count(line: str) -> bool:
+    """Whether a line is a whole number and nothing else."""
+    word = line.strip()
+    return word.isascii() and word.isdigit() and len(word) < 10
+
+
 def is_value(field: str) -> bool:
     """Whether a field is a number, or a word that stands where one could not be measured."""
     return is_number(field) or (field != "" and field.lower() in _NOT_A_NUMBER)
