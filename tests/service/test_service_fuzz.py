@@ -32,7 +32,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def operations(service: Served) -> Iterator[Any]:
     """Each route and method with what generates requests for it."""
-    schema = schemathesis.openapi.from_url(f"{service.url}/v1/openapi.json")
+    schema: Any = schemathesis.openapi.from_url(f"{service.url}/v1/openapi.json")
     for operation in schema.get_all_operations():
         yield operation.ok()
 

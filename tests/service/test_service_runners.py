@@ -127,3 +127,34 @@ def test_the_file_of_presses_tells_all_mistakes(tmp_path: Path) -> None:
     )
     left, virtual = read_presses(file)
     assert (left.kind, left.devices["press"].url, virtual.kind) == ("bench", "tcp://10.0.0.9:502", "twin")
+
+
+def test_a_press_made_safe_takes_nothing_before_it_is_cleared(tmp_path: Path) -> None:
+    """Made safe on request, the press works on no campaign at all until a person has cleared it."""
+    with served(tmp_path / "store", presses=ONE) as service, Client(service.url) as client:
+        first = client.create(experiment_text(tmp_path, trials=1), presses=["left"])
+        wait_for(lambda: client.campaign(first)["phase"] == "closed", "a campaign to end", within_s=120.0)
+        with pytest.raises(LifecycleError, match="not in the safe state"):
+            client.clear("left")
+        client.make_safe("left")
+        wait_for(lambda: client.presses()[0]["state"] == "safe", "the press to be safe")
+        second = client.create(experiment_text(tmp_path, trials=1), presses=["left"])
+        client.clear("left", note="looked at it", by="Ada")
+        wait_for(lambda: client.campaign(second)["phase"] == "closed", "the other campaign to end", within_s=120.0)
+        told = [kind for kind, _ in kinds(service, first)]
+        assert told[-2:] == ["PressMadeSafe", "FaultCleared"]
+        assert service.ledger.rows(first)[-1].actor == "local"
+
+
+def test_a_stopped_campaign_gives_up_what_waits(tmp_path: Path) -> None:
+    """`stop` pauses, and what is not pressed yet is given up; resumed, it goes on with other trials."""
+    by_hand = experiment_text(tmp_path, trials=1).replace("[laboratory]", '[laboratory]\nloading = "person"')
+    with served(tmp_path / "store", presses=ONE) as service, Client(service.url) as client:
+        campaign = client.create(by_hand, presses=["*"])
+        wait_for(lambda: client.campaign(campaign)["in_flight"] == [1], "a proposal")
+        client.stop(campaign, "fire drill")
+        assert client.campaign(campaign)["phase"] == "paused"
+        assert client.campaign(campaign)["in_flight"] == []
+        client.resume(campaign)
+        wait_for(lambda: client.campaign(campaign)["in_flight"] == [2], "another proposal")
+        assert service.ledger.verify()

@@ -285,3 +285,23 @@ def test_any_mixture_of_streams(
             ledger.write([Write(rows=tuple(rows))])
         assert {stream: [row.actor for row in ledger.rows(stream)] for stream in expected} == expected
         assert ledger.verify() == {stream: len(texts) for stream, texts in expected.items()}
+
+
+def test_a_service_on_postgresql(server: PostgresServer, tmp_path: Path) -> None:
+    """The same service by one setting: asked, told, the server stopped and started, and all of it there."""
+    from pressopt.service.client import Client
+    from service_on_a_port import QUANTITY, experiment_text, served
+
+    with psycopg.connect(server.address, autocommit=True) as db:
+        db.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    with served(server.address) as service, Client(service.url) as client:
+        campaign = client.create(experiment_text(tmp_path))
+        (first,) = client.ask(campaign)
+        server.stop()
+        server.start()
+        client.tell(campaign, first.trial, {QUANTITY: (12.0, 0.5)})
+        (second,) = client.ask(campaign)
+    with served(server.address) as service, Client(service.url) as client:
+        found = client.campaign(campaign)
+        assert (found["done"], found["in_flight"]) == (1, [second.trial])
+        assert service.ledger.verify()[campaign] == found["last_seq"]

@@ -37,7 +37,7 @@ from pressopt.service.client import Client
 from pressopt.service.courier import Courier
 from pressopt.service.press_plan import PressPlan, plan_from_document
 from pressopt.store import SqliteJournal
-from pressopt.store.places import journal_of
+from pressopt.store.places import JOURNAL, journal_of
 
 _LOG = logging.getLogger("pressopt.runner")
 #: A runner without a service and with nothing in hands ends after so long, s of wall time.
@@ -72,6 +72,9 @@ class PressRunner:
         self._campaign = ""
         self._laboratory: Laboratory | None = None
         self._client: Client | None = None
+        self._unsafe = [
+            one.parent.name for one in folder.glob(f"*/{JOURNAL}") if self._is_safe_in(one.parent.name)
+        ]
         self._courier = Courier(
             self._plan.name,
             self._connect,
@@ -109,6 +112,9 @@ class PressRunner:
                 self._stop = StopRequest()
                 if self._safe_ordered.is_set():
                     self._make_safe()
+                if self._unsafe:
+                    self._wait_for_clear(self._unsafe[0])
+                    continue
                 work = self._next_work()
                 if work is not None:
                     self._do(work)
@@ -158,6 +164,24 @@ class PressRunner:
             reason = f"{reason}; that failed ({error}): use the emergency stop"
         with contextlib.closing(SqliteJournal.open(journal_of(self._folder / self._campaign))) as journal:
             journal.append(e.PressMadeSafe(self._plan.name, reason), actor="runner")
+        self._unsafe.append(self._campaign)
+
+    def _is_safe_in(self, campaign: str) -> bool:
+        """Whether the press was made safe in a campaign and nobody has cleared it since."""
+        with contextlib.closing(SqliteJournal.read(journal_of(self._folder / campaign))) as journal:
+            return replay(journal.entries()).presses.get(self._plan.name) is PressPhase.SAFE
+
+    def _wait_for_clear(self, campaign: str) -> None:
+        """Take no work, of whatever campaign, before a person has cleared the press."""
+        with contextlib.closing(SqliteJournal.open(journal_of(self._folder / campaign))) as journal:
+            reason = replay(journal.entries()).safe_reason.get(self._plan.name, "")
+            self._courier.begin(campaign)
+            message = f"made safe: {reason}. Look at it, then clear it"
+            self._courier.tell(state=PressPhase.SAFE.value, message=message)
+            self._hear(journal)
+        if not self._is_safe_in(campaign):
+            self._unsafe.remove(campaign)
+            self._courier.tell(state=PressPhase.IDLE.value, message="")
 
     # ------------------------------------------------------------------ one trial
 
@@ -214,14 +238,13 @@ class PressRunner:
             self._disconnect()
             self._hear(journal)
             self._ending.wait(_AFTER_FAULT_S)
-            return _ended(replay(journal.entries()), work["trial"])
+            return False  # nothing else is taken up before this press is itself again
         self._courier.tell(state=PressPhase.IDLE.value, trial=None, phase=None, measuring=None)
         if self._stop.now and not self._ending.is_set():
             if self._safe_ordered.is_set():
                 self._safe_ordered.clear()
                 journal.append(e.PressMadeSafe(self._plan.name, "made safe on request"), actor="runner")
-                self._stop = StopRequest()
-                return False
+                self._unsafe.append(self._campaign)
             return True
         if not _ended(state, work["trial"]):
             wall_pause_s(_LOOK_S)

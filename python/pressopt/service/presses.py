@@ -305,31 +305,28 @@ class Presses:
         return any(self._holds(row, press) for row in self._host.summaries.values())
 
     async def stop_campaign(self, campaign: str, reason: str, by: By) -> dict[str, Any]:
-        """Pause a campaign and break off what runs of it."""
+        """Pause a campaign, give up what is not pressed yet, and break off what runs."""
         hosted = await self._host.hosted(campaign)
         assigned = self._host.state.assigned
-        stopped = sorted(
-            {
-                press
-                for trial in hosted.decided.in_flight
-                if (press := assigned.get((campaign, trial.number))) is not None
-            }
-        )
         async with hosted.lock:
-            open_now = hosted.decided.phase is CampaignPhase.OPEN
-            events = (e.CampaignPaused(reason),) if open_now else ()
-            document = {"id": campaign, "stopped": stopped}
-            given_up = [
-                _sent(press, campaign, e.TrialRejected(trial.number, reason, by.name))
-                for trial in hosted.decided.in_flight
-                if trial.phase in WAITING and (press := assigned.get((campaign, trial.number))) is not None
-            ]
-            acts = (*(PressOrdered(press, "break-off") for press in stopped), *given_up)
+            state = hosted.decided
+            running: set[str] = set()
+            events: list[e.Event] = [e.CampaignPaused(reason)] if state.phase is CampaignPhase.OPEN else []
+            acts: list[e.Event] = []
+            for trial in state.in_flight:
+                press = assigned.get((campaign, trial.number))
+                given_up = e.TrialRejected(trial.number, reason, by.name)
+                if press is None:
+                    events += [given_up] if trial.phase in WAITING else []
+                    continue
+                running.add(press)
+                acts += [_sent(press, campaign, given_up)] if trial.phase in WAITING else []
+            acts += [PressOrdered(press, "break-off") for press in sorted(running)]
+            document = {"id": campaign, "stopped": sorted(running)}
             wait = await self._host.commit(hosted, events, by, document, acts=acts)
         answer = await wait()
-        for press in stopped:
-            if press in self.desks:
-                self.desks[press].orders.append("break-off")
+        for press in running & self.desks.keys():
+            self.desks[press].orders.append("break-off")
         return answer
 
     async def order(self, press: str, order: str, by: By) -> dict[str, Any]:
