@@ -6,6 +6,7 @@ import cmath
 import math
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,15 @@ from hypothesis import strategies as st
 from impedance_cells import noisy
 from pressopt import _core
 from pressopt.errors import SpectrumError
-from pressopt.impedance import Fit, ImpedanceSpectrum, circuit_impedance, fit, fit_many, parameters
+from pressopt.impedance import (
+    Fit,
+    ImpedanceSpectrum,
+    circuit_impedance,
+    fit,
+    fit_many,
+    parameters,
+    read_spectra,
+)
 
 _F = np.geomspace(1e6, 0.1, 60)
 _TWO_ARCS = "R0-p(R1,CPE1)-p(R2,CPE2)-CPE3"
@@ -331,6 +340,31 @@ def test_clean_data_give_the_truth_under_any_weight(weight: str) -> None:
     spectrum = ImpedanceSpectrum(_F, circuit_impedance("R0-p(R1,C1)", truth, _F))
     found = fit(spectrum, "R0-p(R1,C1)", weight=weight)  # type: ignore[arg-type]
     assert found.values == pytest.approx(truth, rel=1e-5)
+
+
+def test_a_published_fit_is_met_and_a_better_one_found() -> None:
+    """The example of impedance.py (Murbach et al., J. Open Source Softw. 5 (2020) 2349), with its start values.
+
+    R0 = 16.5 mΩ, R1 = 8.68 mΩ, C1 = 3.32 F, R2 = 5.39 mΩ, Wo = 63.7 mΩ and 238 s, C2 = 0.220 F. Without start values
+    a minimum below it is found.
+    """
+    (measured,) = read_spectra(Path(__file__).parent / "data" / "exampleData.csv")
+    below = measured.impedance_ohm.imag < 0
+    spectrum = ImpedanceSpectrum(measured.frequency_hz[below], measured.impedance_ohm[below])
+    circuit = "R0-p(R1,C1)-p(R2-Wo1,C2)"
+    start = {"R0": 0.01, "R1": 0.01, "C1": 100.0, "R2": 0.01, "Wo1.r": 0.05, "Wo1.tau": 100.0, "C2": 1.0}
+    found = fit(spectrum, circuit, initial=start, weight="unit")
+    published = {
+        "R0": 0.0165,
+        "R1": 0.00868,
+        "C1": 3.32,
+        "R2": 0.00539,
+        "Wo1.r": 0.0637,
+        "Wo1.tau": 238,
+        "C2": 0.22,
+    }
+    assert found.values == pytest.approx(published, rel=0.01)
+    assert fit(spectrum, circuit, weight="unit").chi2 < 0.8 * found.chi2
 
 
 def test_measured_deviations_make_a_true_chi_square() -> None:
