@@ -202,12 +202,12 @@ class _At(SilentWatcher):
 
 
 @contextlib.contextmanager
-def rig(folder: Path, monkeypatch: Any, *, serial: bool = False) -> Iterator[Rig]:
+def rig(folder: Path, monkeypatch: Any, *, serial: bool = False, trials: int = 5) -> Iterator[Rig]:
     """A rig whose machine counts how often each cell was brought to its stage's force.
 
     ``serial``: the press is on a serial line, where checksums and echoes are.
     """
-    made = Rig(load_experiment(experiment_file(folder, trials=5)), folder / "campaign", WitnessClock())
+    made = Rig(load_experiment(experiment_file(folder, trials=trials)), folder / "campaign", WitnessClock())
     if serial:
         plan = replace(made.experiment.laboratory, press=Device("generic-plc-press-rtu"))
         made.experiment = replace(made.experiment, laboratory=plan)

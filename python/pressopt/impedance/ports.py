@@ -1,4 +1,4 @@
-"""Ports: what an impedance analyser and a four-wire meter promise."""
+"""Ports: what an impedance analyser, a four-wire meter and a cycler promise."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from pressopt.impedance.cycling import CyclingPlan, CyclingRecord
 from pressopt.impedance.spectrum import ImpedanceSpectrum, Sweep
 
 
@@ -60,6 +61,39 @@ class ResistanceMeter(Protocol):
 
     def measure(self, readings: int) -> ResistanceReading:
         """Mean and standard deviation of ``readings`` (at least 2) single readings."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CyclerCapability:
+    """Name, highest current (A) and highest voltage (V) of a cycler."""
+
+    name: str
+    limit_a: float
+    limit_v: float
+
+
+class Cycler(Protocol):
+    """Galvanostatic steps; every driver of a cycler keeps these promises.
+
+    - ``cycle`` returns what was measured up to the end of the plan or of the cell, or raises; what does not cover
+      the plan and shows no end of the cell is never passed off as whole.
+    - Whatever happens in ``cycle``, the current is off afterwards, or the program that owns it was told to stop.
+    """
+
+    @property
+    def capability(self) -> CyclerCapability: ...
+
+    def identify(self) -> str: ...
+
+    def cycle(self, plan: CyclingPlan, *, on_point: Callable[[int, int], None] | None = None) -> CyclingRecord:
+        """Run ``plan``; ``on_point(cycles done, cycles planned)`` is called as time passes."""
+        ...
+
+    def make_safe(self) -> None:
+        """Break off what runs; twice is harmless."""
         ...
 
     def close(self) -> None: ...

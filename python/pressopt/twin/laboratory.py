@@ -24,12 +24,13 @@ from pressopt.clock import Clock
 from pressopt.pressing import Cell
 from pressopt.twin.bench import PlantReading, RollReading
 from pressopt.twin.chance import normal, normal_pair
-from pressopt.twin.laws import CellState, extrusion
+from pressopt.twin.laws import CellState, extrusion, resistances
 from pressopt.twin.machine import CONTACT_KN, FAULT_CODES, FAULTS, BenchRefusal, Machine, MachineState
 from pressopt.twin.plant import Force, Heat, PressSpec, RollSpec
 from pressopt.twin.population import laboratory
 from pressopt.twin.response import condition
 from pressopt.twin.sample import Sample, SampleState
+from pressopt.twin.truth import in_service
 
 __all__ = ["FAULTS", "FAULT_CODES", "BenchRefusal", "VirtualBench", "kept_time_s"]
 
@@ -37,6 +38,7 @@ _STATE_VERSION = 1
 _DC_OFFSET_OHM = 2e-6
 _DC_NOISE = 0.005
 _CELLS = 65535
+_ENDURANCE_SD = 0.05
 _LOOKS = 4096
 
 
@@ -245,6 +247,24 @@ class VirtualBench:
                 return math.inf
             noise = normal(self._seed, "four-wire", *self._look("four-wire", 0.0))
             return exact * (1 + _DC_NOISE * noise) + _DC_OFFSET_OHM
+
+    def endurance(self) -> tuple[float, float]:
+        """Critical current density (mA/cm²) and life (cycles) of the loaded cell as it lies there now."""
+        with self._lock:
+            now_s = self._enter()
+            hidden = self._sample.hidden
+            if hidden is None:
+                raise BenchRefusal("there is no cell: load one")
+            state = self._sample.at(now_s)
+            force_kn = max(0.0, self._machine.force_kn(now_s))
+            held = np.array([[self.cell.die.pressure_mpa(force_kn) * hidden.gain]])
+            heat = np.array([[self._machine.heat.at(now_s, self._machine.heater)]])
+            parts = resistances(hidden.law, state, held, heat)
+            found = in_service(hidden.law, state, parts.contact, parts.hot_spot, held)
+            # Cells differ by more than they are measured: where the first filament grows is chance (assumed 5 %).
+            chance = math.exp(_ENDURANCE_SD * normal(self._seed, "endurance", self._machine.state.loaded))
+            critical = float(found["critical_current_density_ma_cm2"].item()) * chance
+            return critical, float(found["cycle_life_cycles"].item()) * chance
 
     def _look(self, what: str, frequency_hz: float) -> tuple[int, int, int]:
         """Key of one look at the loaded cell: cell, its commands so far, and which look since then it is."""

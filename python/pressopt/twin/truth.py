@@ -77,7 +77,7 @@ def evaluate(
         total = parts.bulk + parts.boundary + count * (interface + parts.chemical)
         found["interfacial_resistance_ohm_cm2"] = interface
         found["cell_resistance_ohm_cm2"] = total
-        found |= _in_service(law, state, parts.contact, parts.hot_spot, held)
+        found |= in_service(law, state, parts.contact, parts.hot_spot, held)
         found["relative_density"] = relative_density(law, state.compact)
         found["short_probability"] = weibull(state.drive_short, law.short_shape)
         found["crack_probability"] = weibull(state.drive_crack, law.crack_shape)
@@ -87,7 +87,7 @@ def evaluate(
     return {name: np.broadcast_to(values.reshape(-1), (programme.count,)).copy() for name, values in found.items()}
 
 
-def _in_service(law: Law, state: CellState, contact: Real, hot_spot: Real, held_mpa: Real) -> dict[str, Real]:
+def in_service(law: Law, state: CellState, contact: Real, hot_spot: Real, held_mpa: Real) -> dict[str, Real]:
     """Critical current and life: stripping limit by contact and stack pressure, plating limit by hot spots.
 
     Both limits as Kasemchainan, Nat. Mater. 18 (2019) 1105 found them; exponents assumed.
