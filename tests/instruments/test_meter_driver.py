@@ -96,7 +96,7 @@ def test_identity_is_checked_before_anything_is_measured(bench: Bench, profile: 
     """Another maker's meter is refused by its answer to *IDN?."""
     assert "milliohm meter" in bench.driver.identify()
     stranger = replace(profile, identity=Identity(ask="*IDN?", answers="^KEITHLEY"))
-    driver = ScpiResistanceMeter(bench.driver._line, FastClock(), stranger)
+    driver = ScpiResistanceMeter(bench.driver._link.line, FastClock(), stranger)
     with pytest.raises(WrongDeviceError, match="KEITHLEY"):
         driver.measure(2)
 
@@ -105,7 +105,7 @@ def test_errors_in_the_meters_queue_are_passed_on(bench: Bench, profile: DeviceP
     """A setup command that the meter does not know is an error in its own words, and nothing is measured."""
     assert profile.meter is not None
     wrong = replace(profile, meter=replace(profile.meter, setup=(":SENSe:NOISe 1", ":SENSe:FUNCtion 'VOLTage'")))
-    driver = ScpiResistanceMeter(bench.driver._line, FastClock(), wrong)
+    driver = ScpiResistanceMeter(bench.driver._link.line, FastClock(), wrong)
     with pytest.raises(DeviceRefused, match=r"Undefined header.*Illegal parameter value"):
         driver.measure(2)
 
@@ -146,6 +146,6 @@ def test_an_answer_that_is_no_number_is_refused(bench: Bench, profile: DevicePro
     """What the manual does not allow is a ReplyError that shows it."""
     assert profile.meter is not None
     odd = replace(profile, meter=replace(profile.meter, ask_reading="*IDN?"))
-    driver = ScpiResistanceMeter(bench.driver._line, FastClock(), odd)
+    driver = ScpiResistanceMeter(bench.driver._link.line, FastClock(), odd)
     with pytest.raises(ReplyError, match="expected a number"):
         driver.measure(2)

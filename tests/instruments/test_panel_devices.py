@@ -15,6 +15,7 @@ from pressopt.clock import FastClock
 from pressopt.errors import LimitError, LinkTimeout, ReplyError
 from pressopt.instruments import connect_indicator
 from pressopt.instruments.device import connect, machine_of
+from pressopt.instruments.joined import JoinedDevice
 from pressopt.instruments.link import Link
 from pressopt.instruments.registers import decode, encode
 from pressopt.pressing import Cell, Die, Layer, Role
@@ -102,6 +103,27 @@ def test_five_controllers_share_one_line() -> None:
         assert heaters[4].look(("setpoint_c",))["setpoint_c"].value == pytest.approx(90.0, abs=0.06)
         for heater in heaters.values():
             heater.close()
+
+
+def test_a_late_answer_of_one_heater_is_never_the_others(tmp_path: Path) -> None:
+    """On one RS-485 line the silence after a failure belongs to the line, not to the device that failed."""
+    clock = FastClock()
+    bench = VirtualBench(CELL, seed=3, clock=clock)
+    profile = load_profile("generic-joined-press")
+    with TwinServer(bench, {"press": profile}, clock, links=tmp_path) as server:
+        press = connect("generic-joined-press", clock, server.urls["press"], kind="press")
+        assert isinstance(press, JoinedDevice)
+        top, bottom = press.parts["top"], press.parts["bottom"]
+        top.act("set_temperature_c", 60.0)
+        bottom.act("set_temperature_c", 90.0)
+        faults = server.ports["press.top"].faults
+        faults.delay_s = 0.55  # longer than the time-out of 0.5 s, shorter than the silence
+        for _ in range(3):
+            faults.plan(Fault.DELAY)
+            assert top.look(("setpoint_c",))["setpoint_c"].value == 60.0
+            assert bottom.look(("setpoint_c",))["setpoint_c"].value == 90.0
+        assert top.links[0].counters.thrown_away_bytes > 0
+        press.close()
 
 
 @pytest.mark.parametrize("name", INDICATORS)

@@ -20,7 +20,7 @@ from pressopt.instruments.diagnosis import causes, near_words, written_causes
 from pressopt.instruments.joined import JoinedDevice
 from pressopt.instruments.press import ProfilePress
 from pressopt.pressing import PressState
-from pressopt.profiles import DeviceProfile, OfParts, Register
+from pressopt.profiles import DeviceProfile, OfParts, Place, Register
 from pressopt.profiles.machine_units import UNITS, dimension_of, unit_problem
 
 _FORCE_SHARE = 0.02  # of the soft limit: the low force (assumed: felt by a load cell, harmless to a spacer)
@@ -203,7 +203,7 @@ class Commissioning:
 
     def _why(self, name: str, shown: float) -> tuple[str, ...]:
         """Explanations from the registers around, of the part that has the signal."""
-        machine, its = _source(self.machine, name)
+        machine, its = _source(self.machine, name, self.profile.signals[name].at)
         signal = machine.profile.signals[its]
         if isinstance(machine, RegisterDevice) and isinstance(signal.at, Register):
             return causes(machine.profile, its, shown, near_words(machine, signal.at))
@@ -244,7 +244,7 @@ class Commissioning:
         elif abs(shown - asked) <= self._tolerance(name, asked):
             self._accept(what, f"written {asked:.4g}, panel {shown:.4g}")
         else:
-            machine, its = _source_action(self.machine, action)
+            machine, its = _source(self.machine, action, self.profile.actions[action].at)
             unit = machine.profile.actions[its].unit
             self._refuse(
                 what, f"{asked:.4g} was written, {shown:.4g} is shown", written_causes(its, asked, shown, unit)
@@ -404,17 +404,8 @@ def parse_display(name: str, said: str, profile: DeviceProfile) -> float:
     return value
 
 
-def _source(machine: Machine, name: str) -> tuple[Machine, str]:
-    """The device that a signal comes from, and its name there."""
-    at = machine.profile.signals[name].at
-    if isinstance(machine, JoinedDevice) and isinstance(at, OfParts):
-        part, its = at.targets()[0]
-        return machine.parts[part], its
-    return machine, name
-
-
-def _source_action(machine: Machine, name: str) -> tuple[Machine, str]:
-    at = machine.profile.actions[name].at
+def _source(machine: Machine, name: str, at: Place) -> tuple[Machine, str]:
+    """The device that a signal or action belongs to, and its name there: of a joined machine, the first part."""
     if isinstance(machine, JoinedDevice) and isinstance(at, OfParts):
         part, its = at.targets()[0]
         return machine.parts[part], its
