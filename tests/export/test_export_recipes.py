@@ -13,7 +13,7 @@ from typing import Any, Literal
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export_campaign import agreed
@@ -139,6 +139,7 @@ def test_the_master_recipe_is_as_agreed(protocol: PressingProtocol) -> None:
 
 
 @given(protocol=protocols)
+@settings(max_examples=25, deadline=None)
 def test_every_master_recipe_is_valid_batchml(protocol: PressingProtocol) -> None:
     """Names, order and required children as in the public schema; the values are read back exactly."""
     text = recipe(protocol)

@@ -73,19 +73,19 @@ def test_what_surrounds_the_protocol_goes_along(document: dict[str, Any], experi
 def test_a_repetition_runs_with_a_journal_of_its_own_and_is_compared(
     document: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two cells on the twin: pressed with the file's protocol, journalled, and set beside the promise."""
+    """A cell on the twin: pressed with the file's protocol, journalled, and set beside the promise."""
     # Lithium stays where it is at so little pressure; the made-up optimum would short the twin's cells.
     document["stages"][1] |= {"pressure_mpa": 12.0, "dwell_s": 60.0, "temperature_c": 25.0}
     file = tmp_path / "theirs.json"
     file.write_bytes(document_bytes(document))
     with pytest.raises(SystemExit) as left:
-        main(["run", "--protocol", str(file), "--cells", "2", "--json"])
+        main(["run", "--protocol", str(file), "--cells", "1", "--json"])
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     summary = lines[-1]
-    assert summary["cells_pressed"] == 2
+    assert summary["cells_pressed"] == 1
     (found,) = summary["repetition"]
     assert found["expected"]["median"] == 4.31
-    assert found["cells"] == 2
+    assert found["cells"] == 1
     # The made-up promise of 4.31 Ω cm² is not the twin's truth: the verdict follows from the two intervals.
     overlap = found["found"]["low"] <= 4.74 and found["found"]["high"] >= 3.92
     assert found["verdict"] == ("agrees" if overlap else "worse" if found["found"]["low"] > 4.74 else "better")
@@ -95,7 +95,7 @@ def test_a_repetition_runs_with_a_journal_of_its_own_and_is_compared(
     assert json.loads((folder / "repetition.json").read_text())["protocol_sha256"] == document_digest(document)
     with continue_campaign(folder) as campaign:
         started = [trial.settings for trial in campaign.state.trials.values()]
-        assert started == [{}, {}]
+        assert started == [{}]
         assert campaign.experiment.protocol({}) == protocol_from_document(document)
     _exports_everything(folder, tmp_path / "all", capsys)
 
