@@ -90,6 +90,11 @@ def run(
         if given:
             raise click.UsageError(f"{', '.join(given)} does not go with --protocol: nothing is searched there")
         from pressopt.assembly import begin_repetition
+        from pressopt.cli.remote import client_of
+
+        with client_of() as client:
+            if client is not None:
+                raise click.UsageError("--protocol runs here, not at a service: leave out --server")
 
         again = begin_repetition(protocol, store=store, cells=cells or 1, on=on, press=press)
         _go(again, as_json=as_json, quiet=quiet)
