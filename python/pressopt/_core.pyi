@@ -18,17 +18,21 @@ __all__ = [
     "circuit_parameters",
     "circuit_profile",
     "elastic_contact_share",
+    "element_spectra",
     "gp_log_evidence",
     "hypervolume",
     "log_expected_improvement",
     "log_hypervolume_gain",
     "log_normal_cdf",
-    "outcome_gradients",
+    "parameter_gradients",
+    "physics_elements",
     "physics_parameters",
-    "physics_quantities",
-    "predict_outcomes",
+    "physics_qualities",
+    "predict_elements",
+    "predict_qualities",
     "rough_contact",
     "search_acquisition",
+    "setting_gradients",
     "spectrum_consistency",
     "spectrum_distribution",
     "spectrum_z_hit",
@@ -331,7 +335,7 @@ class CellKind:
         cls, *, lamination: bool, rolled: bool, formation: bool, interfaces: int, melting_c: float
     ) -> CellKind: ...
 
-def predict_outcomes(
+def predict_qualities(
     kind: CellKind,
     parameters: npt.NDArray[np.float64],
     stages: npt.NDArray[np.float64],
@@ -339,21 +343,48 @@ def predict_outcomes(
     *,
     threads: int | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Outcomes, shape (draws, n, quantities), for parameters (draws, p), stages (n, s, 4) and measured (n, 4)."""
+    """Qualities, shape (qualities, draws, n), for parameters (draws, p), stages (n, s, 4) and measured (n, 4)."""
 
-def outcome_gradients(
+def predict_elements(
+    kind: CellKind,
+    parameters: npt.NDArray[np.float64],
+    stages: npt.NDArray[np.float64],
+    measured: npt.NDArray[np.float64],
+    *,
+    threads: int | None = None,
+) -> npt.NDArray[np.float64]:
+    """Elements behind them, shape (elements, draws, n)."""
+
+def element_spectra(
+    kind: CellKind, elements: npt.NDArray[np.float64], frequency_hz: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Cell real and imaginary, one interface real and imaginary, Ω cm²: shape (4, draws, n, frequencies)."""
+
+def setting_gradients(
     kind: CellKind,
     parameters: npt.NDArray[np.float64],
     stages: npt.NDArray[np.float64],
     measured: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
-    """Derivatives by every setting, shape (n, quantities, 4 s + 4), for parameters (1, p)."""
+    """Derivatives by every setting, shape (n, qualities, 4 s + 4), for parameters (1, p)."""
+
+def parameter_gradients(
+    kind: CellKind,
+    parameters: npt.NDArray[np.float64],
+    stages: npt.NDArray[np.float64],
+    measured: npt.NDArray[np.float64],
+    by: list[int],
+) -> npt.NDArray[np.float64]:
+    """Derivatives by the parameters with these indices, shape (draws, n, qualities, len(by))."""
 
 def physics_parameters() -> list[str]:
     """Names of the parameters, in the order of the columns."""
 
-def physics_quantities() -> list[str]:
-    """Names of the outcomes, in the order of the last axis."""
+def physics_qualities() -> list[str]:
+    """Names of the qualities, in order."""
+
+def physics_elements() -> list[str]:
+    """Names of the elements, in order."""
 
 # --- boundary elements -------------------------------------------------------------------------------------------
 

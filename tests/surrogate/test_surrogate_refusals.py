@@ -198,11 +198,11 @@ def test_no_number_whatever_breaks_the_core(stages: list[list[float]], measured:
     kind = _core.CellKind(lamination=False, rolled=False, formation=False, interfaces=2, melting_c=180.5)
     rows = FUZZED.rows_at(np.zeros((1, len(FUZZED.parameters))))
     try:
-        found = _core.predict_outcomes(kind, rows, np.array([stages]), np.array([measured]))
+        found = _core.predict_qualities(kind, rows, np.array([stages]), np.array([measured]))
     except ValueError as error:
         named = ": " in str(error)
     else:
-        named = found.shape == (1, 1, len(_core.physics_quantities()))
+        named = found.shape == (len(_core.physics_qualities()), 1, 1)
     assert named
 
 
@@ -220,7 +220,7 @@ def test_parameters_out_of_their_domain_are_refused_by_name(index: int, value: f
     rows[0, index] = value
     table = pressed(5.0)
     with pytest.raises(ValueError, match=_core.physics_parameters()[index]):
-        _core.predict_outcomes(kind, rows, table.stages, table.measured)
+        _core.predict_qualities(kind, rows, table.stages, table.measured)
 
 
 def test_the_core_refuses_arrays_of_the_wrong_shape() -> None:
@@ -228,6 +228,6 @@ def test_the_core_refuses_arrays_of_the_wrong_shape() -> None:
     kind = _core.CellKind(lamination=False, rolled=False, formation=False, interfaces=2, melting_c=180.5)
     table = pressed(5.0)
     with pytest.raises(ValueError, match="parameters"):
-        _core.predict_outcomes(kind, np.ones((1, 3)), table.stages, table.measured)
+        _core.predict_qualities(kind, np.ones((1, 3)), table.stages, table.measured)
     with pytest.raises(ValueError, match="stages"):
-        _core.predict_outcomes(kind, np.ones((1, 3)), np.ones((1, 1, 3)), table.measured)
+        _core.predict_qualities(kind, np.ones((1, 3)), np.ones((1, 1, 3)), table.measured)

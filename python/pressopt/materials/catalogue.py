@@ -160,6 +160,7 @@ class _Reader:
         self.materials: dict[str, Material] = {}
         self.interfaces: dict[tuple[str, str], dict[str, Datum]] = {}
         self.laboratory: dict[str, Datum] = {}
+        self.defaults: dict[MaterialKind, dict[str, Datum]] = {}
         self.names: dict[str, str] = {}
         self._wrong: list[Violation] = []
 
@@ -174,11 +175,18 @@ class _Reader:
         except tomllib.TOMLDecodeError as error:
             self._refuse("", f"this is no TOML: {error}")
             return
-        known = ("sources", "materials", "interfaces", "laboratory")
+        known = ("sources", "defaults", "materials", "interfaces", "laboratory")
         for key in document:
             if key not in known:
                 self._refuse(key, f"unknown table{_near(key, known)}: allowed are {', '.join(known)}")
         sources = self._table(document.get("sources", {}), "sources")
+        for kind, table in self._table(document.get("defaults", {}), "defaults").items():
+            if kind not in list(MaterialKind):
+                self._refuse(f"defaults.{kind}", f"no such kind: allowed are {', '.join(MaterialKind)}")
+                continue
+            where = f"defaults.{kind}"
+            values = self._data(self._table(table, where), _FIELDS[MaterialKind(kind)], where, sources)
+            self.defaults.setdefault(MaterialKind(kind), {}).update(values)
         for name, table in self._table(document.get("materials", {}), "materials").items():
             self._material(name, table, sources, file)
         pairs = document.get("interfaces", [])
@@ -222,7 +230,8 @@ class _Reader:
             self._refuse(f"{where}.sintered", f"{sintered!r} is not allowed: give true or false")
             sintered = False
         name = known.name if known else name
-        values = {**(known.values if known else {}), **self._data(table, _FIELDS[kind], where, sources)}
+        before = known.values if known else self.defaults.get(kind, {})
+        values = {**before, **self._data(table, _FIELDS[kind], where, sources)}
         every_alias = tuple(dict.fromkeys((*(known.aliases if known else ()), *aliases)))
         self.materials[name] = Material(name, MappingProxyType(values), name, kind, every_alias, sintered, file)
         for word in (name, *every_alias):

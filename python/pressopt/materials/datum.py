@@ -99,6 +99,7 @@ METAL = {
     "melting_c": Field("°C", "exact", -40, 4000, "melting point"),
     "density_g_cm3": Field("g/cm³", "log", 0.1, 25, "density"),
     "electronic_conductivity_ms_cm": Field("mS/cm", "log", 1e3, 1e10, "electronic conductivity"),
+    "plated_um_per_mah_cm2": Field("µm/(mAh/cm²)", "log", 0.1, 100, "thickness plated per charge"),
 }
 
 #: Fields of a solid electrolyte or interlayer.
@@ -121,6 +122,13 @@ ELECTROLYTE = {
     "powder_softening_k": Field("1/K", "log", 1e-6, 0.1, "relative softening of the powder per kelvin"),
     "powder_creep": Field("", "log", 1e-4, 0.5, "growth of ln 1/(1-D) per e-fold of dwell"),
     "roughness_um": Field("µm", "log", 1e-3, 100, "rms roughness of a face"),
+    "boundary_share": Field("", "logit", 1e-4, 0.999, "share of the resistance in grain boundaries, 25 °C"),
+    "boundary_energy_ev": Field("eV", "log", 0.05, 2, "activation energy across grain boundaries"),
+    "boundary_release": Field("", "logit", 1e-4, 0.99, "their conductance lost without stack pressure"),
+    "boundary_capacitance_f_cm2": Field("F/cm²", "log", 1e-13, 1e-4, "capacitance of grain boundaries"),
+    "activation_volume_cm3_mol": Field("cm³/mol", "log", 1e-3, 50, "activation volume of conduction"),
+    "spring_back_mpa": Field("MPa", "log", 10, 1e7, "pressure per ln 1/(1-D) that springs back from the die"),
+    "permittivity": Field("", "log", 1, 1e4, "relative permittivity"),
 }
 
 #: Fields of a pair of layers that touch.
@@ -157,6 +165,8 @@ INTERFACE = {
     "join_ohm_cm2": Field("Ω cm²", "log", 1e-6, 1e5, "resistance of that contact per real area"),
     "pinhole_share": Field("", "logit", 1e-6, 0.9, "share of the interlayer that is pin-holes before pressing"),
     "pinhole_mpa": Field("MPa", "log", 0.1, 1e5, "pressure that closes 63 % of the pin-holes"),
+    "arc_exponent": Field("", "logit", 0.3, 0.999, "exponent of depressed arcs; 1 is an ideal capacitor"),
+    "gap_um": Field("µm", "log", 1e-3, 100, "width of the gaps where the faces do not touch"),
     "tear_mpa": Field("MPa", "log", 1, 1e5, "pressure at which 63 % of interlayers tear"),
 }
 
@@ -167,6 +177,8 @@ LABORATORY = {
     "bending_share_free": Field("", "logit", 0.01, 0.99, "share of pressure that bends a free pellet"),
     "bending_share_die": Field("", "logit", 0.01, 0.99, "the same for a pellet that stays in its die"),
     "escape_leak": Field("", "logit", 1e-3, 0.9, "share of soft metal that leaks past a full-size electrode"),
+    "clamp_um_mpa": Field("µm/MPa", "log", 1e-3, 1e3, "compliance of a screw-clamped cell"),
+    "cycled_mah_cm2": Field("mAh/cm²", "exact", 0, 100, "charge of one half-cycle"),
     "roll_radius_mm": Field("mm", "exact", 1, 2000, "radius of the rolls"),
     "roll_friction": Field("", "log", 0.01, 1, "friction between roll and web"),
     "roll_modulus_mpa": Field("MPa", "log", 1, 1e6, "effective contact modulus of the rolls"),

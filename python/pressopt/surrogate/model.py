@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,17 @@ from pressopt.errors import InputError, Violation
 from pressopt.materials import Catalogue, Confidence
 from pressopt.pressing import Cell, PressingProtocol
 from pressopt.surrogate.parameters import Parameter, describe
-from pressopt.surrogate.prediction import ParameterDraws, Prediction, SensibleLimits, weighted_quantiles
+from pressopt.surrogate.prediction import (
+    ParameterDraws,
+    PredictedSpectrum,
+    Prediction,
+    SensibleLimits,
+    weighted_quantiles,
+)
 from pressopt.surrogate.table import MEASURED_FIELDS, ProtocolTable
 
 Real = npt.NDArray[np.float64]
+Face = Callable[..., Real]
 Protocols = ProtocolTable | PressingProtocol | Sequence[PressingProtocol]
 
 #: Distance to the melting point that platens of a laboratory press need, K (assumed: gradient and control error).
@@ -36,6 +43,8 @@ class Surrogate:
         cell: The cell; metal | electrolyte, metal | interlayer | electrolyte, or metal | collector.
         catalogue: Materials; the shipped catalogue when ``None``.
         roll_radius_mm: Radius of the rolls, mm; the catalogue's (assumed) when ``None``.
+        cycled_mah_cm2: Charge of one half-cycle in service, mAh/cm²; that of the published times to short when
+            ``None``.
 
     Raises:
         InputError: Layers that it cannot describe.
@@ -43,15 +52,29 @@ class Surrogate:
     """
 
     def __init__(
-        self, cell: Cell, catalogue: Catalogue | None = None, *, roll_radius_mm: float | None = None
+        self,
+        cell: Cell,
+        catalogue: Catalogue | None = None,
+        *,
+        roll_radius_mm: float | None = None,
+        cycled_mah_cm2: float | None = None,
     ) -> None:
-        if roll_radius_mm is not None and not (math.isfinite(roll_radius_mm) and roll_radius_mm > 0):
-            raise InputError(
-                (Violation("roll_radius_mm", f"{roll_radius_mm} is not allowed: give a positive number"),)
-            )
+        given = {"roll_radius_mm": roll_radius_mm, "cycled_mah_cm2": cycled_mah_cm2}
+        wrong = [
+            Violation(name, f"{value} is not allowed: give a positive number")
+            for name, value in given.items()
+            if value is not None and not (math.isfinite(value) and value > 0)
+        ]
+        if wrong:
+            raise InputError(wrong)
         self.cell = cell
-        order = _core.physics_parameters()
-        self._physics = describe(cell, catalogue or Catalogue.load(), roll_radius_mm=roll_radius_mm, order=order)
+        self._physics = describe(
+            cell,
+            catalogue or Catalogue.load(),
+            order=_core.physics_parameters(),
+            roll_radius_mm=roll_radius_mm,
+            cycled_mah_cm2=cycled_mah_cm2,
+        )
         self._nominal = np.array([parameter.nominal for parameter in self._physics.parameters])
         self._uncertain = np.array([p.uncertain for p in self._physics.parameters])
 
@@ -74,7 +97,8 @@ class Surrogate:
         """``draws`` equally likely draws of the uncertain parameters; the same for the same seed."""
         if draws < 1:
             raise InputError((Violation("draws", f"{draws} is not allowed: give at least 1"),))
-        standard = np.random.default_rng(seed).standard_normal((draws, len(self.parameters)))
+        # One parameter after the other, so that one more at the end leaves the draws of the others as they are.
+        standard = np.random.default_rng(seed).standard_normal((len(self.parameters), draws)).T
         return self._draws(standard, np.full(draws, -math.log(draws)))
 
     def predict(
@@ -97,40 +121,106 @@ class Surrogate:
             InputError: A setting that is not allowed, named; melting is one.
         """
         table = as_table(protocols)
+        rows, weight, posterior = self._sampled(draws, seed, parameters)
+        outcomes = self.outcomes(rows, table)
+        time_s = table.press_time_s(self._physics.web_mm)
+        outcomes["press_time_s"] = np.broadcast_to(time_s, (len(rows), len(table)))
+        return self._prediction(outcomes, weight, posterior)
+
+    def elements(
+        self,
+        protocols: Protocols,
+        *,
+        draws: int = 0,
+        seed: int = 0,
+        parameters: ParameterDraws | None = None,
+    ) -> Prediction:
+        """What stands behind the qualities of each protocol: see :data:`pressopt.surrogate.ELEMENTS`.
+
+        The resistances add up to the qualities exactly: ``bulk + boundary + interfaces x (interlayer + joint +
+        constriction + transfer + interphase)`` is the whole cell. Arguments as in :meth:`predict`.
+
+        Raises:
+            InputError: A setting that is not allowed, named; a lamination, which has no electrolyte.
+        """
+        table = as_table(protocols)
+        if self._physics.lamination:
+            raise InputError((Violation("layers", "a lamination has no electrolyte: give a cell with one"),))
+        rows, weight, posterior = self._sampled(draws, seed, parameters)
+        found = self._ask(_core.predict_elements, rows, table, None)
+        return self._prediction(dict(zip(_core.physics_elements(), found, strict=True)), weight, posterior)
+
+    def spectrum(
+        self,
+        protocols: Protocols,
+        frequency_hz: npt.ArrayLike,
+        *,
+        draws: int = 0,
+        seed: int = 0,
+        parameters: ParameterDraws | None = None,
+    ) -> PredictedSpectrum:
+        """Impedance of each cell after its protocol, whole cell and one interface apart.
+
+        Args:
+            protocols: As in :meth:`predict`, ``n`` of them.
+            frequency_hz: Shape (f,), Hz, positive.
+            draws: Parameter draws from the prior to predict with, beside the nominal values.
+            seed: Seed of those draws.
+            parameters: Use these draws (from :meth:`calibrate`) instead.
+        """
+        frequency = np.atleast_1d(np.asarray(frequency_hz, dtype=np.float64))
+        if frequency.ndim != 1 or not (np.isfinite(frequency) & (frequency > 0)).all():
+            raise InputError((Violation("frequency_hz", "give positive, finite frequencies in one row"),))
+        table = as_table(protocols)
+        elements = self.elements(table, draws=draws, seed=seed, parameters=parameters)
+        names = _core.physics_elements()
+        nominal = np.stack([elements.nominal[name] for name in names])[:, None, :]
+        drawn = np.stack([elements.draws[name] for name in names])
+        columns = np.concatenate([nominal, drawn], axis=1)
+        parts = _core.element_spectra(self._kind(table), columns, np.ascontiguousarray(frequency))
+        cell, interface = parts[0] + 1j * parts[1], parts[2] + 1j * parts[3]
+        return PredictedSpectrum(frequency, cell[0], interface[0], cell[1:], interface[1:], elements)
+
+    def _sampled(self, draws: int, seed: int, parameters: ParameterDraws | None) -> tuple[Real, Real, bool]:
+        """Rows to predict with (nominal first), weights of the others, and whether they are a posterior."""
         if parameters is None and draws:
             parameters = self.prior(draws, seed)
-        rows = self._nominal[None, :]
-        weight = np.empty(0)
-        if parameters is not None:
-            rows = np.concatenate([rows, self._rows(parameters)])
-            weight = parameters.weight
-        outcomes = self.outcomes(rows, table)
-        press_time_s = table.press_time_s(self._physics.web_mm)
-        drawn = {name: values[1:] for name, values in outcomes.items()}
-        nominal = {name: values[0] for name, values in outcomes.items()}
-        if parameters is not None and parameters.identified:
+        nominal = self._nominal[None, :]
+        if parameters is None:
+            return nominal, np.empty(0), False
+        return np.concatenate([nominal, self._rows(parameters)]), parameters.weight, bool(parameters.identified)
+
+    def _prediction(self, values: Mapping[str, Real], weight: Real, posterior: bool) -> Prediction:
+        drawn = {name: value[1:] for name, value in values.items()}
+        nominal = {name: value[0] for name, value in values.items()}
+        if posterior:
             # Posteriors are curved: the mean of the parameters need not predict the data; the median does.
-            nominal = {name: weighted_quantiles(values, weight, [0.5])[0] for name, values in drawn.items()}
-        nominal["press_time_s"] = press_time_s
-        drawn["press_time_s"] = np.broadcast_to(press_time_s, (weight.size, len(table)))
+            nominal = {name: weighted_quantiles(value, weight, [0.5])[0] for name, value in drawn.items()}
         return Prediction(nominal, drawn, weight, self.assumed)
 
     def outcomes(self, rows: Real, table: ProtocolTable, *, threads: int | None = None) -> dict[str, Real]:
-        """Per quantity, shape (draws, n), for full parameter rows of shape (draws, all parameters)."""
+        """Per quality, shape (draws, n), for full parameter rows of shape (draws, all parameters)."""
+        found = self._ask(_core.predict_qualities, rows, table, threads)
+        present = self._present(table)
+        return {
+            name: values for name, values in zip(_core.physics_qualities(), found, strict=True) if name in present
+        }
+
+    def _ask(self, face: Face, rows: Real, table: ProtocolTable, threads: int | None) -> Real:
+        """Shape (numbers, draws, n) of one of the core's faces."""
         try:
-            found = _core.predict_outcomes(
+            return face(
                 self._kind(table), np.ascontiguousarray(rows), table.stages, table.measured, threads=threads
             )
         except ValueError as error:
             raise refusal(error) from error
-        return {
-            name: np.ascontiguousarray(found[:, :, index])
-            for index, name in enumerate(_core.physics_quantities())
-            if name in self._present(table)
-        }
 
-    def influence(self, protocols: Protocols) -> dict[str, dict[str, float]]:
-        """How far each quantity moves when one uncertain parameter moves by a standard deviation of its prior.
+    def influence(self, protocols: Protocols, *, elements: bool = False) -> dict[str, dict[str, float]]:
+        """How far each quality moves when one uncertain parameter moves by a standard deviation of its prior.
+
+        Args:
+            protocols: Where.
+            elements: The same of each element (:meth:`elements`) too.
 
         Returns:
             Per quantity and parameter: the largest change over the protocols, of the logarithm where the quantity
@@ -138,12 +228,17 @@ class Surrogate:
         """
         table = as_table(protocols)
         count = len(self.parameters)
-        outcomes = self.outcomes(self.rows_at(np.vstack([np.zeros(count), np.eye(count)])), table)
+        rows = self.rows_at(np.vstack([np.zeros(count), np.eye(count)]))
+        outcomes = self.outcomes(rows, table)
+        if elements and not self._physics.lamination:
+            found = self._ask(_core.predict_elements, rows, table, None)
+            outcomes |= dict(zip(_core.physics_elements(), found, strict=True))
         result: dict[str, dict[str, float]] = {}
         for quantity, values in outcomes.items():
-            positive = (values[0] > 0) & (values[1:] > 0)
+            positive = (values[0] > 0) & (values[1:] > 0) & np.isfinite(values[0])
             with np.errstate(divide="ignore", invalid="ignore"):
                 change = np.where(positive, np.log(values[1:] / values[0]), values[1:] - values[0])
+            change = np.nan_to_num(change)  # a life without end does not change
             largest = np.abs(change).max(axis=1)
             result[quantity] = {
                 parameter.name: float(size)
@@ -152,12 +247,14 @@ class Surrogate:
             }
         return result
 
-    def assumed_behind(self, protocols: Protocols) -> dict[str, tuple[str, ...]]:
-        """Per quantity: the assumed inputs that it depends on, the most influential first."""
+    def assumed_behind(
+        self, protocols: Protocols, *, elements: bool = False
+    ) -> dict[str, tuple[str, ...]]:
+        """Per quality (and element): the assumed inputs that it depends on, the most influential first."""
         assumed = set(self.assumed)
         return {
             quantity: tuple(sorted(assumed & sizes.keys(), key=sizes.__getitem__, reverse=True))
-            for quantity, sizes in self.influence(protocols).items()
+            for quantity, sizes in self.influence(protocols, elements=elements).items()
         }
 
     def gradients(self, protocols: Protocols) -> dict[str, dict[str, Real]]:
@@ -168,20 +265,54 @@ class Surrogate:
         """
         table = as_table(protocols)
         try:
-            found = _core.outcome_gradients(
+            found = _core.setting_gradients(
                 self._kind(table), self._nominal[None, :].copy(), table.stages, table.measured
             )
         except ValueError as error:
             raise refusal(error) from error
         count, stages = table.stages.shape[:2]
         result: dict[str, dict[str, Real]] = {}
-        for index, name in enumerate(_core.physics_quantities()):
+        for index, name in enumerate(_core.physics_qualities()):
             if name in self._present(table):
                 by_stage = found[:, index, : 4 * stages].reshape(count, stages, 4)
                 settings = {field: by_stage[:, :, i] for i, field in enumerate(table.stage_fields)}
                 measured = {field: found[:, index, 4 * stages + i] for i, field in enumerate(MEASURED_FIELDS)}
                 result[name] = {**settings, **measured}
         return result
+
+    def parameter_gradients(
+        self, protocols: Protocols, *, parameters: ParameterDraws | None = None
+    ) -> dict[str, dict[str, Real]]:
+        """Exact derivatives of the prediction by every uncertain parameter, in its own unit.
+
+        Args:
+            protocols: Where, ``n`` of them.
+            parameters: At these draws; at the nominal values when ``None``.
+
+        Returns:
+            Per quality and parameter: shape (n,), or (draws, n) for ``parameters``.
+        """
+        table = as_table(protocols)
+        rows = self._nominal[None, :].copy() if parameters is None else self._rows(parameters)
+        found = self.slopes(rows, table)
+        if parameters is None:
+            found = found[0]
+        present = self._present(table)
+        return {
+            quality: {p.name: found[..., index, i] for i, p in enumerate(self.parameters)}
+            for index, quality in enumerate(_core.physics_qualities())
+            if quality in present
+        }
+
+    def slopes(self, rows: Real, table: ProtocolTable) -> Real:
+        """Shape (draws, n, qualities, uncertain parameters): exact derivatives at full parameter rows."""
+        by = np.flatnonzero(self._uncertain).tolist()
+        try:
+            return _core.parameter_gradients(
+                self._kind(table), np.ascontiguousarray(rows), table.stages, table.measured, by
+            )
+        except ValueError as error:
+            raise refusal(error) from error
 
     def untouched(self, *, draws: int = 0, seed: int = 0, parameters: ParameterDraws | None = None) -> Prediction:
         """The cell as put together: first loading at 1 MPa and 25 °C, measured there at once."""
@@ -244,11 +375,6 @@ class Surrogate:
             crack = value["crack_mpa"] * weaker * (-math.log1p(-RARE)) ** (1 / value["weibull_modulus"])
         return SensibleLimits(melting, melting - MELTING_MARGIN_C, MELTING_MARGIN_C, short, crack)
 
-    @property
-    def interface_capacitance_f_cm2(self) -> float:
-        """Capacitance of the interfacial arc per real contact area, F/cm²; NaN for a lamination."""
-        return self._physics.capacitance_f_cm2
-
     def rows_at(self, standard: Real) -> Real:
         """Full parameter rows for standard-normal numbers of shape (draws, uncertain parameters)."""
         rows = np.repeat(self._nominal[None, :], len(standard), axis=0)
@@ -290,7 +416,7 @@ class Surrogate:
         layered = any(p.name == "interlayer_um" and p.nominal > 0 for p in self._physics.parameters)
         if not (layered or self._formation(table)):
             absent.add("damage_probability")
-        return frozenset(_core.physics_quantities()) - absent
+        return frozenset(_core.physics_qualities()) - absent
 
 
 def as_table(protocols: Protocols) -> ProtocolTable:

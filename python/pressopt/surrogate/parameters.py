@@ -73,7 +73,6 @@ class CellPhysics:
         metal: The soft metal.
         melting_c: Its melting point, °C.
         web_mm: Length of web that passes a roller, mm.
-        capacitance_f_cm2: Capacitance of the interfacial arc, F/cm²; NaN for a lamination.
     """
 
     parameters: tuple[Parameter, ...]
@@ -83,7 +82,6 @@ class CellPhysics:
     metal: str
     melting_c: float
     web_mm: float
-    capacitance_f_cm2: float
     index: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -142,7 +140,14 @@ class _Parts:
             raise InputError((Violation("layers", f"{material.name} is a {material.kind}, not a {kind}"),))
 
 
-def describe(cell: Cell, catalogue: Catalogue, *, roll_radius_mm: float | None, order: list[str]) -> CellPhysics:
+def describe(
+    cell: Cell,
+    catalogue: Catalogue,
+    *,
+    order: list[str],
+    roll_radius_mm: float | None = None,
+    cycled_mah_cm2: float | None = None,
+) -> CellPhysics:
     """Gather all parameters of a cell, in the core's order.
 
     Raises:
@@ -150,7 +155,7 @@ def describe(cell: Cell, catalogue: Catalogue, *, roll_radius_mm: float | None, 
         MaterialError: A material that is unknown, or all data that are missing, each named.
     """
     parts = _Parts(cell, catalogue)
-    gather = _Gather(cell, parts, catalogue, roll_radius_mm)
+    gather = _Gather(cell, parts, catalogue, roll_radius_mm, cycled_mah_cm2)
     parameters = gather.all()
     missing = [name for name in order if name not in parameters]
     if gather.missing:
@@ -166,9 +171,6 @@ def describe(cell: Cell, catalogue: Catalogue, *, roll_radius_mm: float | None, 
         metal=parts.metal.name,
         melting_c=gather.value(parts.metal, "melting_c"),
         web_mm=cell.electrode_diameter_mm,
-        capacitance_f_cm2=math.nan
-        if parts.lamination
-        else gather.value(gather.contact, "interface_capacitance_f_cm2"),
         index={name: index for index, name in enumerate(order)},
     )
 
@@ -176,11 +178,18 @@ def describe(cell: Cell, catalogue: Catalogue, *, roll_radius_mm: float | None, 
 class _Gather:
     """Collects parameters; what the catalogue lacks is collected too, and refused at once."""
 
-    def __init__(self, cell: Cell, parts: _Parts, catalogue: Catalogue, roll_radius_mm: float | None) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        parts: _Parts,
+        catalogue: Catalogue,
+        roll_radius_mm: float | None,
+        cycled_mah_cm2: float | None,
+    ) -> None:
         self.missing: list[Violation] = []
         self._cell, self._parts, self._catalogue = cell, parts, catalogue
         self._laboratory = catalogue.laboratory
-        self._roll_radius_mm = roll_radius_mm
+        self._roll_radius_mm, self._cycled_mah_cm2 = roll_radius_mm, cycled_mah_cm2
         against = parts.collector if parts.lamination else parts.interlayer or parts.electrolytes[0]
         if against is None:
             raise InputError((Violation("layers", "the metal touches nothing"),))
@@ -197,6 +206,8 @@ class _Gather:
             self._electrolyte()
         self._interlayer()
         self._tools()
+        self._spectrum()
+        self._service()
         return self._found
 
     def datum(self, data: Data, name: str) -> Datum:
@@ -273,9 +284,13 @@ class _Gather:
         if material.sintered:
             self._add(given("tap_density", 0.5), given("heckel_mpa", SINTERED_MPA))
             self._add(given("powder_softening_k", 0.0), given("powder_creep", 1e-3))
-            self._add(given("capping_mpa", SINTERED_MPA))
+            self._add(given("capping_mpa", SINTERED_MPA), given("spring_back_mpa", SINTERED_MPA))
+            self._add(given("boundary_release", 0.0))
         else:
             self._same(material, "tap_density", "heckel_mpa", "powder_softening_k", "powder_creep", "capping_mpa")
+            self._same(material, "spring_back_mpa", "boundary_release")
+        self._same(material, "boundary_share", "boundary_energy_ev", "activation_volume_cm3_mol", "permittivity")
+        self._add(of("boundary_f_cm2", self.datum(material, "boundary_capacitance_f_cm2")))
         if layer.powder:
             self._add(combine("start_density", self._found["tap_density"].nominal, usual, scale="exact"))
             # The thickness is that of the finished pellet, at its usual density.
@@ -316,13 +331,17 @@ class _Gather:
         for name in ("heckel_mpa", "capping_mpa", "crack_mpa", "damage_mpa"):
             self._add(given(name, SINTERED_MPA))
         self._add(given("tap_density", 0.5), given("powder_creep", 1e-3))
+        for name in ("boundary_share", "boundary_energy_ev", "boundary_release", "activation_volume_cm3_mol"):
+            self._add(given(name, 0.0))
+        for name in ("permittivity", "boundary_f_cm2", "spring_back_mpa"):
+            self._add(given(name, 1.0))
 
     def _interlayer(self) -> None:
         layer = self._parts.interlayer
         if layer is None:
             for name in ("interlayer_um", "interlayer_energy_ev", "pinhole_share", "join_ohm_cm2"):
                 self._add(given(name, 0.0))
-            for name in ("interlayer_ms_cm", "pinhole_mpa", "join_mpa"):
+            for name in ("interlayer_ms_cm", "pinhole_mpa", "join_mpa", "interlayer_permittivity"):
                 self._add(given(name, 1.0))
             return
         material = self._catalogue[layer.material]
@@ -330,6 +349,7 @@ class _Gather:
         self._add(given("interlayer_um", layer.thickness_um))
         self._add(of("interlayer_ms_cm", self.datum(material, "ionic_conductivity_ms_cm")))
         self._add(of("interlayer_energy_ev", self.datum(material, "conductivity_energy_ev")))
+        self._add(of("interlayer_permittivity", self.datum(material, "permittivity")))
         self._same(joint, "pinhole_share", "pinhole_mpa", "join_mpa", "join_ohm_cm2")
         self._add(of("damage_mpa", self.datum(joint, "tear_mpa")))
 
@@ -339,3 +359,25 @@ class _Gather:
             self._same(self._laboratory, "roll_radius_mm")
         else:
             self._add(given("roll_radius_mm", self._roll_radius_mm))
+
+    def _spectrum(self) -> None:
+        self._add(of("interface_f_cm2", self.datum(self.contact, "interface_capacitance_f_cm2")))
+        self._same(self.contact, "arc_exponent", "gap_um")
+
+    def _service(self) -> None:
+        """What cycling and a screw clamp do; the electrode nearest to the rim says where the current crowds."""
+        cell, metal, thickness_um = self._cell, self._parts.metal, self._parts.electrode.thickness_um
+        overhang_mm = max(0.0, cell.die.diameter_mm - cell.electrode_diameter_mm) / 2
+        self._add(given("overhang_mm", 0.0 if self._parts.lamination else overhang_mm))
+        clamp, modulus = self.datum(self._laboratory, "clamp_um_mpa"), self.datum(metal, "youngs_modulus_gpa")
+        # Foil and clamp are springs in series; strain of the foil times this is the stress they lose.
+        stiffness = thickness_um / (thickness_um / (modulus.value * 1e3) + clamp.value)
+        self._add(combine("clamp_mpa", stiffness, clamp))
+        plated = self.datum(metal, "plated_um_per_mah_cm2")
+        if self._cycled_mah_cm2 is None:
+            cycled = self.datum(self._laboratory, "cycled_mah_cm2")
+            self._add(combine("stripped_um", plated.value * cycled.value, plated, cycled))
+        else:
+            self._add(combine("stripped_um", plated.value * self._cycled_mah_cm2, plated))
+        # Between two metal electrodes what one side loses the other gains.
+        self._add(given("breathing_share", 0.0 if cell.interfaces > 1 else 1.0))

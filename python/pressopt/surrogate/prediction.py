@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pressopt.errors import InputError, Violation
 
 Real = npt.NDArray[np.float64]
+Complex = npt.NDArray[np.complex128]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +97,32 @@ def weighted_quantiles(values: Real, weight: Real, levels: Sequence[float]) -> R
     place = np.cumsum(ordered, axis=0) - ordered / 2
     columns = [np.interp(levels, place[:, i], ranked[:, i]) for i in range(values.shape[1])]
     return np.array(columns).reshape(-1, len(levels)).T
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedSpectrum:
+    """Predicted impedance of ``n`` cells at ``f`` frequencies, Ω cm².
+
+    Attributes:
+        frequency_hz: Shape (f,).
+        cell: Shape (n, f), complex: electrolyte and all interfaces, at the nominal parameters.
+        interface: Shape (n, f), complex: one interface.
+        cell_draws: Shape (draws, n, f).
+        interface_draws: Shape (draws, n, f).
+        elements: Resistances and capacitances behind it, with the weights of the draws and what is assumed.
+    """
+
+    frequency_hz: Real
+    cell: Complex
+    interface: Complex
+    cell_draws: Complex
+    interface_draws: Complex
+    elements: Prediction
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """Names of the inputs behind it that nobody has measured."""
+        return self.elements.assumed
 
 
 @dataclass(frozen=True, slots=True)

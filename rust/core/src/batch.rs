@@ -1,13 +1,15 @@
 //! Many protocols times many parameter draws: checked once, then evaluated on all cores without allocating.
 //!
 //! Each (draw, protocol) pair is one independent evaluation written to its own place, so results do not depend on
-//! the number of threads.
+//! the number of threads. Platen protocols are evaluated [`lanes::WIDTH`] at a time.
 
 use rayon::prelude::*;
 
-use crate::parameters::Parameters;
-use crate::protocol::{Measured, Model, Outcome, QUANTITIES, Step, Structure};
-use crate::scalar::{Dual, Scalar};
+use crate::lanes::{self, Lanes};
+use crate::measured::{ELEMENTS, QUALITIES, Qualities, Ready};
+use crate::parameters::{NAMES, Parameters};
+use crate::protocol::{Measured, Model, Step, Structure};
+use crate::scalar::{Dual, Scalar, Single};
 
 /// Most stages of one protocol.
 pub const MOST_STAGES: usize = 16;
@@ -16,7 +18,9 @@ pub const STAGE_FIELDS: usize = 4;
 /// Settings of the measurement.
 pub const MEASURED_FIELDS: usize = 4;
 /// Directions differentiated in one sweep.
-const LANES: usize = 4;
+const DIRECTIONS: usize = 4;
+/// Pairs of draw and protocol that one task evaluates.
+const TASK: usize = 32 * lanes::WIDTH;
 
 /// Whether stages are platen stages or passes through rolls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,29 +153,32 @@ impl Protocols {
         self.stages * STAGE_FIELDS + MEASURED_FIELDS
     }
 
-    /// Evaluates one protocol; `lift` turns the setting with the given index into a number to compute with.
-    fn evaluate<S: Scalar>(
-        &self,
-        model: &Model,
-        index: usize,
-        lift: impl Fn(usize, f64) -> S,
-    ) -> Outcome<S> {
+    /// Settings of one protocol, stage by stage, then of its measurement.
+    #[inline(always)]
+    fn row(&self, index: usize) -> (&[f64], &[f64]) {
         let width = self.stages * STAGE_FIELDS;
-        let row = &self.settings[index * width..(index + 1) * width];
+        (
+            &self.settings[index * width..(index + 1) * width],
+            &self.measured[index * MEASURED_FIELDS..(index + 1) * MEASURED_FIELDS],
+        )
+    }
+
+    /// Steps and measurement, each setting asked from `setting` by its index (see [`Self::variables`]).
+    #[inline(always)]
+    fn steps<S: Scalar>(
+        &self,
+        setting: impl Fn(usize) -> S,
+    ) -> ([Step<S>; MOST_STAGES], Measured<S>) {
+        let zero = S::of(0.0);
         let nothing = Step {
-            load: S::of(0.0),
-            rate: S::of(0.0),
-            span: S::of(0.0),
-            temperature_c: S::of(0.0),
+            load: zero,
+            rate: zero,
+            span: zero,
+            temperature_c: zero,
         };
         let mut steps = [nothing; MOST_STAGES];
         for (stage, step) in steps[..self.stages].iter_mut().enumerate() {
-            let at = |field: usize| {
-                lift(
-                    stage * STAGE_FIELDS + field,
-                    row[stage * STAGE_FIELDS + field],
-                )
-            };
+            let at = |field: usize| setting(stage * STAGE_FIELDS + field);
             *step = Step {
                 load: at(0),
                 rate: at(1),
@@ -179,14 +186,28 @@ impl Protocols {
                 temperature_c: at(3),
             };
         }
-        let last = &self.measured[index * MEASURED_FIELDS..(index + 1) * MEASURED_FIELDS];
-        let at = |field: usize| lift(width + field, last[field]);
+        let at = |field: usize| setting(self.stages * STAGE_FIELDS + field);
         let measured = Measured {
             pressure_mpa: at(0),
             temperature_c: at(1),
             settle_s: at(2),
             release_mpa_s: at(3),
         };
+        (steps, measured)
+    }
+
+    /// The cell after one protocol, `lift` turning each setting into a number to compute with.
+    fn ready<S: Single>(
+        &self,
+        model: &Model<S>,
+        index: usize,
+        lift: impl Fn(usize, f64) -> S,
+    ) -> Ready<S> {
+        let (stages, last) = self.row(index);
+        let (steps, measured) = self.steps(|at| {
+            let value = stages.get(at).or_else(|| last.get(at - stages.len()));
+            lift(at, value.copied().unwrap_or(f64::NAN))
+        });
         match self.machine {
             Machine::Platen => model.pressed(&steps[..self.stages], &measured),
             Machine::Roll => model.rolled(&steps[..self.stages], &measured),
@@ -205,62 +226,257 @@ fn allowed(name: &str, limit_c: f64) -> String {
     }
 }
 
-/// One model per row of `values` (rows of `parameters::NAMES.len()` numbers).
-///
-/// # Errors
-/// The first draw that is not allowed, with all its values that are not.
-pub fn models(structure: Structure, values: &[f64]) -> Result<Vec<Model>, String> {
-    values
-        .chunks(crate::parameters::NAMES.len())
-        .enumerate()
-        .map(|(draw, row)| {
+/// Parameter draws of one kind of cell, checked.
+#[derive(Clone, Debug)]
+pub struct Draws {
+    structure: Structure,
+    /// Row per draw.
+    values: Vec<f64>,
+}
+
+impl Draws {
+    /// `values` holds rows of `parameters::NAMES.len()` numbers.
+    ///
+    /// # Errors
+    /// The first draw that is not allowed, with all its values that are not; draws with and without an interlayer.
+    pub fn new(structure: Structure, values: Vec<f64>) -> Result<Self, String> {
+        let mut structure = structure;
+        for (draw, row) in values.chunks(NAMES.len()).enumerate() {
             let p =
                 Parameters::new(row).map_err(|wrong| format!("parameter draw {draw}: {wrong}"))?;
-            Ok(Model::new(structure, p))
-        })
-        .collect()
+            let interlayer = p.interlayer_um > 0.0;
+            if draw > 0 && interlayer != structure.interlayer {
+                return Err(format!(
+                    "parameter draw {draw}: interlayer_um: {} is not allowed, give all draws an interlayer or none",
+                    p.interlayer_um
+                ));
+            }
+            structure.interlayer = interlayer;
+        }
+        Ok(Self { structure, values })
+    }
+
+    /// Number of draws.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.values.len() / NAMES.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    #[inline(always)]
+    fn row(&self, draw: usize) -> &[f64] {
+        &self.values[draw * NAMES.len()..(draw + 1) * NAMES.len()]
+    }
+
+    /// One draw, `lift` turning each parameter into a number to compute with.
+    fn model<S: Scalar>(&self, draw: usize, lift: impl Fn(usize, f64) -> S) -> Model<S> {
+        let row = self.row(draw);
+        let p = Parameters::from_index(|index| lift(index, row[index]));
+        Model::new(self.structure, p)
+    }
 }
 
-/// Outcomes for every draw and protocol: flat, draw by draw, protocol by protocol, quantity by quantity.
-#[must_use]
-pub fn outcomes(models: &[Model], protocols: &Protocols) -> Vec<f64> {
+/// What is written of a cell that is ready: `N` numbers.
+trait Report<const N: usize>: Copy + Send + Sync {
+    fn of<S: Scalar>(self, model: &Model<S>, ready: &Ready<S>) -> [S; N];
+}
+
+#[derive(Clone, Copy)]
+struct OfQualities;
+impl Report<{ QUALITIES.len() }> for OfQualities {
+    #[inline(always)]
+    fn of<S: Scalar>(self, model: &Model<S>, ready: &Ready<S>) -> Qualities<S> {
+        model.qualities(ready)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct OfElements;
+impl Report<{ ELEMENTS.len() }> for OfElements {
+    #[inline(always)]
+    fn of<S: Scalar>(self, model: &Model<S>, ready: &Ready<S>) -> [S; ELEMENTS.len()] {
+        model.elements(ready)
+    }
+}
+
+/// Reports of the pairs `first..` into `places`, one column per number; nothing is allocated.
+fn fill<const N: usize>(
+    draws: &Draws,
+    protocols: &Protocols,
+    first: usize,
+    places: &mut [&mut [f64]; N],
+    report: impl Report<N>,
+) {
     let count = protocols.len();
-    let mut all = vec![0.0; models.len() * count * QUANTITIES.len()];
-    all.par_chunks_mut(QUANTITIES.len())
-        .with_min_len(64)
-        .enumerate()
-        .for_each(|(i, place)| {
-            place.copy_from_slice(&protocols.evaluate(
-                &models[i / count],
-                i % count,
-                |_, value| value,
-            ));
-        });
-    all
+    let here = places[0].len();
+    if protocols.machine == Machine::Roll {
+        // The nip is found by iteration, one at a time.
+        for i in 0..here {
+            let (draw, index) = ((first + i) / count, (first + i) % count);
+            let model = draws.model(draw, |_, value| value);
+            let found = report.of(&model, &protocols.ready(&model, index, |_, value| value));
+            for (place, value) in places.iter_mut().zip(found) {
+                place[i] = value;
+            }
+        }
+        return;
+    }
+    // Compiled for the vector units of this machine; the arithmetic is the same on all.
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || fill_lanes(draws, protocols, first, places, report),
+    );
 }
 
-/// Exact derivatives of every outcome by every setting: flat, protocol by quantity by variable.
+/// [`fill`] for platen protocols, [`lanes::WIDTH`] at a time.
+#[inline(always)]
+fn fill_lanes<const N: usize>(
+    draws: &Draws,
+    protocols: &Protocols,
+    first: usize,
+    places: &mut [&mut [f64]; N],
+    report: impl Report<N>,
+) {
+    let count = protocols.len();
+    let here = places[0].len();
+    let mut prepared: Option<(usize, Model<Lanes>)> = None;
+    for start in (0..here).step_by(lanes::WIDTH) {
+        // A last group that is not full repeats its last pair.
+        let pair = |lane: usize| first + (start + lane).min(here - 1);
+        let (lowest, highest) = (pair(0) / count, pair(lanes::WIDTH - 1) / count);
+        let model = match prepared {
+            Some((draw, model)) if draw == lowest && draw == highest => model,
+            _ => {
+                let p = Parameters::from_index(|k| {
+                    Lanes(std::array::from_fn(|lane| draws.row(pair(lane) / count)[k]))
+                });
+                Model::new(draws.structure, p)
+            }
+        };
+        prepared = (lowest == highest).then_some((lowest, model));
+        let rows: [_; lanes::WIDTH] = std::array::from_fn(|lane| protocols.row(pair(lane) % count));
+        let (steps, measured) = protocols.steps(|at| {
+            let width = rows[0].0.len();
+            Lanes(std::array::from_fn(|lane| {
+                if at < width {
+                    rows[lane].0[at]
+                } else {
+                    rows[lane].1[at - width]
+                }
+            }))
+        });
+        let ready = model.pressed(&steps[..protocols.stages], &measured);
+        let found = report.of(&model, &ready);
+        let used = lanes::WIDTH.min(here - start);
+        for (place, value) in places.iter_mut().zip(&found) {
+            place[start..start + used].copy_from_slice(&value.0[..used]);
+        }
+    }
+}
+
+/// Reports of all pairs on all cores: flat, number by number, draw by draw, protocol by protocol.
+fn all<const N: usize>(draws: &Draws, protocols: &Protocols, report: impl Report<N>) -> Vec<f64> {
+    let total = draws.len() * protocols.len();
+    let mut values = vec![0.0; N * total];
+    if total == 0 {
+        return values;
+    }
+    let mut columns: Vec<_> = values
+        .chunks_mut(total)
+        .map(|column| column.chunks_mut(TASK))
+        .collect();
+    let mut tasks: Vec<[&mut [f64]; N]> = (0..total.div_ceil(TASK))
+        .map(|_| std::array::from_fn(|k| columns[k].next().unwrap_or_default()))
+        .collect();
+    tasks
+        .par_iter_mut()
+        .enumerate()
+        .for_each(|(task, places)| fill(draws, protocols, task * TASK, places, report));
+    values
+}
+
+/// Qualities of the pairs `first..` (flat: draw by draw, protocol by protocol) into one column each.
+///
+/// For callers who stream: nothing is allocated here.
+pub fn qualities_into(
+    draws: &Draws,
+    protocols: &Protocols,
+    first: usize,
+    places: &mut [&mut [f64]; QUALITIES.len()],
+) {
+    fill(draws, protocols, first, places, OfQualities);
+}
+
+/// Qualities for every draw and protocol: flat, quality by quality, draw by draw, protocol by protocol.
 #[must_use]
-pub fn gradients(model: &Model, protocols: &Protocols) -> Vec<f64> {
+pub fn qualities(draws: &Draws, protocols: &Protocols) -> Vec<f64> {
+    all(draws, protocols, OfQualities)
+}
+
+/// Elements for every draw and protocol: flat, element by element, draw by draw, protocol by protocol.
+#[must_use]
+pub fn elements(draws: &Draws, protocols: &Protocols) -> Vec<f64> {
+    all(draws, protocols, OfElements)
+}
+
+/// Exact derivatives of every quality of draw 0 by every setting: flat, protocol by quality by variable.
+#[must_use]
+pub fn setting_gradients(draws: &Draws, protocols: &Protocols) -> Vec<f64> {
     let variables = protocols.variables();
-    let mut all = vec![0.0; protocols.len() * QUANTITIES.len() * variables];
-    all.par_chunks_mut(QUANTITIES.len() * variables)
+    let model = draws.model(0, |_, value| Dual::<DIRECTIONS>::of(value));
+    let mut found = vec![0.0; protocols.len() * QUALITIES.len() * variables];
+    found
+        .par_chunks_mut(QUALITIES.len() * variables)
         .with_min_len(16)
         .enumerate()
         .for_each(|(i, place)| {
-            for first in (0..variables).step_by(LANES) {
-                let lanes = LANES.min(variables - first);
-                let outcome = protocols.evaluate(model, i, |at, value| {
-                    if (first..first + lanes).contains(&at) {
-                        Dual::<LANES>::variable(value, at - first)
-                    } else {
-                        Dual::of(value)
-                    }
+            for first in (0..variables).step_by(DIRECTIONS) {
+                let ready = protocols.ready(&model, i, |at, value| {
+                    Dual::variable(value, at.wrapping_sub(first))
                 });
-                for (row, dual) in place.chunks_mut(variables).zip(&outcome) {
-                    row[first..first + lanes].copy_from_slice(&dual.slope[..lanes]);
-                }
+                store(place, variables, first, &model.qualities(&ready));
             }
         });
-    all
+    found
+}
+
+/// Exact derivatives of every quality by the parameters `by` (indices): flat, draw by protocol by quality by parameter.
+#[must_use]
+pub fn parameter_gradients(draws: &Draws, protocols: &Protocols, by: &[usize]) -> Vec<f64> {
+    let count = protocols.len();
+    let mut found = vec![0.0; draws.len() * count * QUALITIES.len() * by.len()];
+    if found.is_empty() {
+        return found;
+    }
+    found
+        .par_chunks_mut(QUALITIES.len() * by.len())
+        .with_min_len(16)
+        .enumerate()
+        .for_each(|(i, place)| {
+            for first in (0..by.len()).step_by(DIRECTIONS) {
+                let here = &by[first..by.len().min(first + DIRECTIONS)];
+                let model = draws.model(i / count, |index, value| {
+                    match here.iter().position(|wanted| *wanted == index) {
+                        Some(direction) => Dual::<DIRECTIONS>::variable(value, direction),
+                        None => Dual::of(value),
+                    }
+                });
+                let ready = protocols.ready(&model, i % count, |_, value| Dual::of(value));
+                store(place, by.len(), first, &model.qualities(&ready));
+            }
+        });
+    found
+}
+
+/// Slopes of one sweep into rows of `width`, from column `first` on.
+fn store(place: &mut [f64], width: usize, first: usize, found: &Qualities<Dual<DIRECTIONS>>) {
+    let used = DIRECTIONS.min(width - first);
+    for (row, dual) in place.chunks_mut(width).zip(found) {
+        row[first..first + used].copy_from_slice(&dual.slope[..used]);
+    }
 }

@@ -18,29 +18,33 @@
 use crate::scalar::Scalar;
 
 /// Share in contact, 0 to 1, after closure `z`.
-pub fn share<S: Scalar>(closure_mpa: S, closure_pressure_mpa: f64) -> S {
-    -closure_mpa.scale(-1.0 / closure_pressure_mpa).exp_m1()
+#[inline(always)]
+pub fn share<S: Scalar>(closure_mpa: S, closure_pressure_mpa: S) -> S {
+    -(-closure_mpa / closure_pressure_mpa).exp_m1()
 }
 
 /// `d ln A / d ln z` of [`share`]: 1 for a light contact, 0 for a closed one.
-pub fn sensitivity<S: Scalar>(closure_mpa: S, closure_pressure_mpa: f64) -> S {
-    let x = closure_mpa.scale(1.0 / closure_pressure_mpa);
+#[inline(always)]
+pub fn sensitivity<S: Scalar>(closure_mpa: S, closure_pressure_mpa: S) -> S {
+    let x = closure_mpa / closure_pressure_mpa;
     x / x.exp_m1()
 }
 
 /// Part of the closure that stays when the load drops to `loaded` (0 to 1) of its peak.
 ///
 /// Elastic spring-back opens the contact in proportion to the load taken off; adhesion keeps `adhered` of it.
+#[inline(always)]
 pub fn kept<S: Scalar>(loaded: S, adhered: S) -> S {
-    adhered + (-adhered).shift(1.0) * loaded
+    adhered + adhered.complement() * loaded
 }
 
 /// Constriction resistance, Ω cm², of contacts that cover the share `A` and lie `2b` apart (cm), `kappa` in S/cm.
-pub fn constriction_ohm_cm2<S: Scalar>(share: S, half_spacing_cm: f64, conductivity_s_cm: S) -> S {
+#[inline(always)]
+pub fn constriction_ohm_cm2<S: Scalar>(share: S, half_spacing_cm: S, conductivity_s_cm: S) -> S {
     let radius = share.sqrt();
-    let closed = (-radius).shift(1.0).at_least(S::of(0.0));
-    closed * closed.sqrt() / radius * S::of(std::f64::consts::FRAC_PI_4 * half_spacing_cm)
-        / conductivity_s_cm
+    let closed = radius.complement().at_least(S::of(0.0));
+    closed * closed.sqrt() * half_spacing_cm.scale(std::f64::consts::FRAC_PI_4)
+        / (radius * conductivity_s_cm)
 }
 
 /// Share in contact of an elastic rough surface, no adhesion.

@@ -27,100 +27,115 @@ pub const BOLTZMANN_EV_K: f64 = 8.617_333_262e-5;
 pub const ZERO_C_K: f64 = 273.15;
 /// Reference temperature of all parameters: 25 °C, in K.
 pub const REFERENCE_K: f64 = 298.15;
+/// Relative change of the drive that counts as none: below it, differences of powers are rounding.
+const FLAT: f64 = 1e-12;
+/// Distance of the creep exponent from 1 below which relaxation is the exponential one.
+const LINEAR: f64 = 1e-6;
 
 /// `1/T_ref - 1/T`, 1/K, for a temperature in °C.
+#[inline(always)]
 pub fn inverse_heat<S: Scalar>(temperature_c: S) -> S {
-    -(S::of(1.0) / temperature_c.shift(ZERO_C_K)).shift(-1.0 / REFERENCE_K)
+    (-(S::of(1.0) / temperature_c.shift(ZERO_C_K))).shift(1.0 / REFERENCE_K)
 }
 
 /// Creep of one metal, prepared for one parameter draw.
 #[derive(Clone, Copy, Debug)]
-pub struct Creep {
+pub struct Creep<S = f64> {
     /// Exponent `n`.
-    pub exponent: f64,
+    pub exponent: S,
     /// `Q / R`, K.
-    energy_k: f64,
+    energy_k: S,
     /// `tau`, s.
-    pub time_s: f64,
+    pub time_s: S,
 }
 
-impl Creep {
+impl<S: Scalar> Creep<S> {
     /// From exponent, activation energy (kJ/mol) and the rate (1/s) at flow stress; all checked by the caller.
     #[must_use]
-    pub fn new(exponent: f64, energy_kj_mol: f64, rate_s: f64) -> Self {
+    #[inline(always)]
+    pub fn new(exponent: S, energy_kj_mol: S, rate_s: S) -> Self {
         Self {
             exponent,
-            energy_k: energy_kj_mol / GAS_KJ_MOL_K,
-            time_s: 1.0 / ((exponent + 1.0) * rate_s),
+            energy_k: energy_kj_mol.scale(1.0 / GAS_KJ_MOL_K),
+            time_s: S::of(1.0) / (exponent.shift(1.0) * rate_s),
         }
     }
 
     /// How many times faster creep is than at 25 °C, for [`inverse_heat`] of the temperature.
-    pub fn speed<S: Scalar>(&self, inverse_heat: S) -> S {
-        inverse_heat.scale(self.energy_k).exp()
+    #[inline(always)]
+    pub fn speed(&self, inverse_heat: S) -> S {
+        (inverse_heat * self.energy_k).exp()
     }
 
     /// How many times softer the metal is than at 25 °C, at equal strain rate.
-    pub fn softening<S: Scalar>(&self, inverse_heat: S) -> S {
-        inverse_heat.scale(self.energy_k / self.exponent).exp()
+    #[inline(always)]
+    pub fn softening(&self, inverse_heat: S) -> S {
+        (inverse_heat * self.energy_k / self.exponent).exp()
     }
 
     /// `q^(n+1)`.
-    pub fn power<S: Scalar>(&self, drive: S) -> S {
-        drive.powc(self.exponent + 1.0)
+    #[inline(always)]
+    pub fn power(&self, drive: S) -> S {
+        drive.pow(self.exponent.shift(1.0))
     }
 
     /// `Z` after a linear ramp of the drive from `from` to `to` (both with their [`Self::power`]) within `ramp_s`.
-    pub fn ramp<S: Scalar>(&self, closure: S, from: (S, S), to: (S, S), ramp_s: S) -> S {
+    #[inline(always)]
+    pub fn ramp(&self, closure: S, from: (S, S), to: (S, S), ramp_s: S) -> S {
         let (q0, power0) = from;
         let (q1, power1) = to;
+        let zero = S::of(0.0);
         let start = closure.at_least(power0);
         let rise = q1 - q0;
-        if ramp_s.value() <= 0.0 || rise.value().abs() <= 1e-12 * q0.value().max(q1.value()) {
-            return start.at_least(power1)
-                + power1 * ramp_s.at_least(S::of(0.0)).scale(1.0 / self.time_s);
-        }
-        let n = self.exponent;
+        let moves = rise.abs().above(q0.at_least(q1).scale(FLAT));
+        let lasts = ramp_s.above(zero);
+        let jump = start.at_least(power1) + power1 * ramp_s.at_least(zero) / self.time_s;
+        let rise = S::choose(moves, rise, S::of(1.0));
+        let ramp_s = S::choose(lasts, ramp_s, S::of(1.0));
         // What creep alone adds to Z up to drive q.
-        let weight = ramp_s / rise.scale((n + 2.0) * self.time_s);
+        let weight = ramp_s / (rise * self.exponent.shift(2.0) * self.time_s);
         let crept = |q: S, power: S| (q * power - q0 * power0) * weight;
-        if rise.value() < 0.0 {
-            return start + crept(q1, power1);
-        }
         // Plastic flow rules while the ramp outruns creep: up to q* = (n+1) tau dq/dt.
-        let turn = rise / ramp_s.scale(1.0 / ((n + 1.0) * self.time_s));
-        let plastic = if turn.value() >= q1.value() {
-            power1 - crept(q1, power1)
-        } else if turn.value() <= q0.value() {
-            power0
-        } else {
-            let power = self.power(turn);
-            power - crept(turn, power)
-        };
-        start.at_least(plastic) + crept(q1, power1)
+        let turn = rise * self.exponent.shift(1.0) * self.time_s / ramp_s;
+        let turn = turn.at_least(q0).at_most(q1);
+        let plastic = self.power(turn);
+        let plastic = plastic - crept(turn, plastic);
+        let rising = start.at_least(plastic) + crept(q1, power1);
+        let falling = start + crept(q1, power1);
+        let moved = S::choose(rise.above(zero), rising, falling);
+        S::choose(moves, S::choose(lasts, moved, jump), jump)
     }
 
     /// `Z` after `hold_s` at a constant drive whose [`Self::power`] is given.
-    pub fn hold<S: Scalar>(&self, closure: S, power: S, hold_s: S) -> S {
-        closure.at_least(power) + power * hold_s.scale(1.0 / self.time_s)
+    #[inline(always)]
+    pub fn hold(&self, closure: S, power: S, hold_s: S) -> S {
+        closure.at_least(power) + power * hold_s / self.time_s
     }
-}
 
-/// Stress in MPa at which metal flows with `rate_s`, by an inverted sinh law.
-///
-/// `rate = rate_y [sinh(sigma/s) / sinh(1)]^n` with `s` the hardened flow stress at 25 °C: a power law below `s`,
-/// an exponential above, as Garofalo found for power-law breakdown.
-pub fn flow_stress_mpa<S: Scalar>(
-    creep: &Creep,
-    flow_mpa: f64,
-    rate_y_s: f64,
-    rate_s: S,
-    softening: S,
-) -> S {
-    let ratio = rate_s.scale(1.0 / rate_y_s).powc(1.0 / creep.exponent) / softening;
-    let y = ratio.scale(1.0_f64.sinh());
-    // asinh(y) = ln(y + sqrt(1 + y^2))
-    (y + (y * y).shift(1.0).sqrt()).ln().scale(flow_mpa)
+    /// Stress in MPa at which metal flows with `rate_s`, by an inverted sinh law.
+    ///
+    /// `rate = rate_y [sinh(sigma/s) / sinh(1)]^n` with `s` the hardened flow stress at 25 °C (MPa): a power law below
+    /// `s`, an exponential above, as Garofalo found for power-law breakdown.
+    pub fn flow_stress_mpa(&self, flow_mpa: S, rate_y_s: S, rate_s: S, softening: S) -> S {
+        let ratio = (rate_s / rate_y_s).pow(S::of(1.0) / self.exponent) / softening;
+        let y = ratio.scale(1.0_f64.sinh());
+        // asinh(y) = ln(y + sqrt(1 + y^2))
+        (y + (y * y).shift(1.0).sqrt()).ln() * flow_mpa
+    }
+
+    /// Stress in MPa that is left of `stress_mpa` after `hold_s` at fixed displacement.
+    ///
+    /// `rate_s` is the creep rate at 1 MPa, `stiffness_mpa` the stress that the stack loses per strain of the metal:
+    /// `-dp/dt = M B p^n`, hence `p = p_0 [1 + (n-1) M B p_0^(n-1) t]^(-1/(n-1))`. At `n = 1` it is the exponential
+    /// decay, taken from an exponent just above.
+    #[inline(always)]
+    pub fn relaxed_mpa(&self, stress_mpa: S, rate_s: S, stiffness_mpa: S, hold_s: S) -> S {
+        let n1 = self.exponent.shift(-1.0);
+        let linear = S::of(LINEAR).above(n1.abs());
+        let n1 = S::choose(linear, S::of(LINEAR), n1);
+        let lost = n1 * stiffness_mpa * rate_s * stress_mpa.pow(n1) * hold_s;
+        stress_mpa * lost.shift(1.0).pow(S::of(-1.0) / n1)
+    }
 }
 
 #[cfg(test)]
@@ -186,9 +201,36 @@ mod tests {
     #[test]
     fn flow_stress_meets_the_law_at_its_anchor_and_grows_slowly_above() {
         let creep = lithium();
-        let at = |rate| flow_stress_mpa(&creep, 2.0, 1.2e-3, rate, 1.0);
+        let at = |rate| creep.flow_stress_mpa(2.0, 1.2e-3, rate, 1.0);
         assert!((at(1.2e-3) - 2.0).abs() < 1e-12);
         let power_law = 2.0 * (10.0_f64 / 1.2e-3).powf(1.0 / 6.56);
         assert!(at(10.0) < power_law && at(10.0) > 2.0);
+    }
+
+    #[test]
+    fn stress_relaxes_as_small_steps_say_and_never_rises() {
+        let creep = lithium();
+        let (rate, stiffness, hours) = (3e-7, 450.0, 20.0);
+        let steps = 400_000;
+        let mut slow = 6.0_f64;
+        for _ in 0..steps {
+            slow -= stiffness * rate * slow.powf(6.56) * hours * 3600.0 / f64::from(steps);
+        }
+        let exact = creep.relaxed_mpa(6.0, rate, stiffness, hours * 3600.0);
+        assert!((exact / slow - 1.0).abs() < 1e-4, "{exact} {slow}");
+        assert!((creep.relaxed_mpa(6.0, rate, stiffness, 0.0) - 6.0).abs() < 1e-15);
+        assert!(creep.relaxed_mpa(0.0, rate, stiffness, 1e9) == 0.0);
+        let linear = Creep::new(1.0, 37.0, 1e-3).relaxed_mpa(6.0, 1e-6, 450.0, 1000.0);
+        assert!(
+            (linear / (6.0 * (-0.45_f64).exp()) - 1.0).abs() < 1e-5,
+            "{linear}"
+        );
+    }
+
+    #[test]
+    fn half_the_time_and_half_again_is_the_whole_relaxation() {
+        let creep = lithium();
+        let relax = |p, t| creep.relaxed_mpa(p, 3e-7, 450.0, t);
+        assert!((relax(relax(6.0, 5e3), 7e3) / relax(6.0, 12e3) - 1.0).abs() < 1e-12);
     }
 }

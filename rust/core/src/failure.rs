@@ -20,11 +20,13 @@ pub const SHORT_TIME_S: f64 = 60.0;
 pub const SQUEEZE: f64 = 2.598_076_211_353_316;
 
 /// Probability of a hazard.
+#[inline(always)]
 pub fn probability<S: Scalar>(hazard: S) -> S {
     -(-hazard).exp_m1()
 }
 
 /// Connected porosity relative to the pellets on which shorting was seen, squared.
+#[inline(always)]
 pub fn pore_factor<S: Scalar>(density: S) -> S {
     let connected = (-density).shift(1.0 - CLOSED_POROSITY).at_least(S::of(0.0));
     let relative = connected.scale(1.0 / (SEEN_POROSITY - CLOSED_POROSITY));
@@ -34,45 +36,46 @@ pub fn pore_factor<S: Scalar>(density: S) -> S {
 /// `∫ q^m dt` over a linear ramp from `q0` to `q1` within `ramp_s`, then `hold_s` at `q1`.
 ///
 /// Takes `q` with `q^(m+1)`, so that callers who need that power anyway pay for it once.
-pub fn power_dose<S: Scalar>(from: (S, S), to: (S, S), exponent: f64, ramp_s: S, hold_s: S) -> S {
+#[inline(always)]
+pub fn power_dose<S: Scalar>(from: (S, S), to: (S, S), exponent: S, ramp_s: S, hold_s: S) -> S {
     let (q0, power0) = from;
     let (q1, power1) = to;
-    let at_hold = if q1.value() > 0.0 {
-        power1 / q1
-    } else {
-        S::of(0.0)
-    };
+    let (zero, one) = (S::of(0.0), S::of(1.0));
+    let loaded = q1.above(zero);
+    let at_hold = S::choose(loaded, power1 / S::choose(loaded, q1, one), zero);
     let rise = q1 - q0;
-    let ramped = if rise.value().abs() <= 1e-12 * q0.value().max(q1.value()) {
-        at_hold * ramp_s
-    } else {
-        (power1 - power0) / rise.scale(exponent + 1.0) * ramp_s
-    };
-    ramped + at_hold * hold_s
+    let moves = rise.abs().above(q0.at_least(q1).scale(1e-12));
+    let rise = S::choose(moves, rise, one);
+    let ramped = (power1 - power0) / (rise * exponent.shift(1.0));
+    (S::choose(moves, ramped, at_hold)) * ramp_s + at_hold * hold_s
 }
 
 /// Weibull hazard of a peak pressure.
-pub fn weibull<S: Scalar>(pressure_mpa: S, scale_mpa: S, modulus: f64) -> S {
-    (pressure_mpa / scale_mpa).powc(modulus)
+#[inline(always)]
+pub fn weibull<S: Scalar>(pressure_mpa: S, scale_mpa: S, modulus: S) -> S {
+    (pressure_mpa / scale_mpa).pow(modulus)
+}
+
+/// How many times slower a foil of slenderness `h/R` between stuck faces flows than a free one, at equal pressure.
+#[inline(always)]
+pub fn squeeze_factor<S: Scalar>(slenderness: S, exponent: S) -> S {
+    slenderness.scale(SQUEEZE).pow(exponent.shift(1.0))
 }
 
 /// Share of a foil that has flowed out, for `dose = ∫ (q/s)^n dt` (s), `n`, the creep rate at flow stress (1/s) and
 /// the slenderness `h/R`; at most `escape` of it can leave.
-pub fn extruded<S: Scalar>(
-    dose: S,
-    exponent: f64,
-    rate_s: f64,
-    slenderness: f64,
-    escape: f64,
-) -> S {
-    let speed = (exponent + 1.0) * rate_s * (SQUEEZE * slenderness).powf(exponent + 1.0);
-    let left = dose.scale(speed).shift(1.0).powc(-1.0 / (exponent + 1.0));
-    limited((-left).shift(1.0), escape)
+#[inline(always)]
+pub fn extruded<S: Scalar>(dose: S, exponent: S, rate_s: S, slenderness: S, escape: S) -> S {
+    let n1 = exponent.shift(1.0);
+    let speed = n1 * rate_s * squeeze_factor(slenderness, exponent);
+    let left = (dose * speed).shift(1.0).pow(S::of(-1.0) / n1);
+    limited(left.complement(), escape)
 }
 
 /// `x` up to near `limit`, then levelling off there, smoothly.
-pub fn limited<S: Scalar>(x: S, limit: f64) -> S {
-    -x.scale(-1.0 / limit).exp_m1().scale(limit)
+#[inline(always)]
+pub fn limited<S: Scalar>(x: S, limit: S) -> S {
+    -(-x / limit).exp_m1() * limit
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@
 //! contact of the covered rolls, `b = sqrt(4 P' R / pi E*)`, nip `2b` (Johnson, Contact Mechanics, 1985). The two
 //! lengths are added in quadrature (assumed).
 
-use crate::creep::{Creep, flow_stress_mpa};
+use crate::creep::Creep;
 use crate::parameters::Parameters;
-use crate::scalar::Scalar;
+use crate::scalar::Single;
 
 /// Halvings of the bracketed search for the nip length; a Newton step polishes what they leave.
 const STEPS: usize = 24;
@@ -33,35 +33,35 @@ pub struct Nip<S> {
 }
 
 /// Line force, N/mm, that rolls a foil of `h` mm down with a plastic nip of `length_mm`.
-fn plastic_line_force<S: Scalar>(
+fn plastic_line_force<S: Single>(
     length_mm: S,
     h_mm: S,
     speed_mm_s: S,
     soft: S,
-    creep: &Creep,
-    p: &Parameters,
+    creep: &Creep<S>,
+    p: &Parameters<S>,
 ) -> S {
-    let reduction = (length_mm * length_mm).scale(1.0 / p.roll_radius_mm) / h_mm;
-    let mean_mm = h_mm * (-reduction.scale(0.5)).shift(1.0);
-    let strain = -(-reduction).shift(1.0).ln();
+    let reduction = length_mm * length_mm / (p.roll_radius_mm * h_mm);
+    let mean_mm = h_mm * reduction.scale(0.5).complement();
+    let strain = -reduction.complement().ln();
     let rate_s = strain * speed_mm_s / length_mm;
-    let stress = flow_stress_mpa(creep, p.flow_stress_mpa, p.flow_rate_s, rate_s, soft);
-    let hill = (length_mm / mean_mm)
-        .scale(0.25 * p.roll_friction)
+    let stress = creep.flow_stress_mpa(p.flow_stress_mpa, p.flow_rate_s, rate_s, soft);
+    let hill = (length_mm / mean_mm * p.roll_friction)
+        .scale(0.25)
         .shift(1.0);
     stress.scale(1.155) * hill * length_mm
 }
 
 /// The nip for a line force (N/mm), a web speed (mm/s) and a foil of `h_mm`, `soft` times softer than at 25 °C.
-pub fn nip<S: Scalar>(
+pub fn nip<S: Single>(
     line_force_n_mm: S,
     speed_mm_s: S,
     h_mm: S,
     soft: S,
-    creep: &Creep,
-    p: &Parameters,
+    creep: &Creep<S>,
+    p: &Parameters<S>,
 ) -> Nip<S> {
-    let most = h_mm.scale(MOST_REDUCTION * p.roll_radius_mm).sqrt();
+    let most = (h_mm * p.roll_radius_mm).scale(MOST_REDUCTION).sqrt();
     let force = |length: S| plastic_line_force(length, h_mm, speed_mm_s, soft, creep, p);
     let plain = |length: f64| force(S::of(length)).value() - line_force_n_mm.value();
     let length = if plain(most.value()) <= 0.0 {
@@ -82,14 +82,14 @@ pub fn nip<S: Scalar>(
         let slope = (plain(root + h) - plain(root - h)) / (2.0 * h);
         S::of(root) - (force(S::of(root)) - line_force_n_mm).scale(1.0 / slope)
     };
-    let hertz2 = (line_force_n_mm)
-        .scale(16.0 * p.roll_radius_mm / (std::f64::consts::PI * p.roll_modulus_mpa));
+    let hertz2 = (line_force_n_mm * p.roll_radius_mm / p.roll_modulus_mpa)
+        .scale(16.0 / std::f64::consts::PI);
     let total = (length * length + hertz2).sqrt();
-    let reduction = (length * length).scale(1.0 / p.roll_radius_mm) / h_mm;
+    let reduction = length * length / (p.roll_radius_mm * h_mm);
     Nip {
         length_mm: total,
         pressure_mpa: line_force_n_mm / total,
-        left: (-reduction).shift(1.0),
+        left: reduction.complement(),
     }
 }
 
@@ -110,7 +110,7 @@ mod tests {
                 ("roll_friction", _) => 0.15,
                 ("roll_modulus_mpa", _) => 3000.0,
                 (_, Domain::Positive | Domain::Share) => 0.5,
-                (_, Domain::NotNegative) => 0.0,
+                (_, Domain::NotNegative | Domain::Part) => 0.0,
             })
             .collect();
         Parameters::new(&values).unwrap()

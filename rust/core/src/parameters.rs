@@ -11,6 +11,8 @@ pub enum Domain {
     NotNegative,
     /// Above zero and at most one.
     Share,
+    /// At least zero and below one.
+    Part,
 }
 
 impl Domain {
@@ -22,6 +24,7 @@ impl Domain {
                 Self::Positive => value > 0.0,
                 Self::NotNegative => value >= 0.0,
                 Self::Share => value > 0.0 && value <= 1.0,
+                Self::Part => (0.0..1.0).contains(&value),
             }
     }
 
@@ -32,16 +35,17 @@ impl Domain {
             Self::Positive => "a finite number above zero",
             Self::NotNegative => "a finite number, zero or above",
             Self::Share => "a number above zero and at most one",
+            Self::Part => "a number from zero to below one",
         }
     }
 }
 
 macro_rules! parameters {
     ($($(#[doc = $doc:expr])* $name:ident: $domain:ident),* $(,)?) => {
-        /// All parameters of one draw.
+        /// All parameters of one draw: plain, or as numbers that carry derivatives or several draws.
         #[derive(Clone, Copy, Debug)]
-        pub struct Parameters {
-            $($(#[doc = $doc])* pub $name: f64,)*
+        pub struct Parameters<S = f64> {
+            $($(#[doc = $doc])* pub $name: S,)*
         }
 
         /// Names of the parameters, in the order of [`Parameters::new`].
@@ -50,11 +54,18 @@ macro_rules! parameters {
         /// Domain of each parameter, same order.
         pub const DOMAINS: &[Domain] = &[$(Domain::$domain),*];
 
-        impl Parameters {
-            fn from_checked(values: &[f64]) -> Self {
-                let mut next = values.iter().copied();
-                // The count was checked by the caller, so every name finds its value.
-                Self { $($name: next.next().unwrap_or(f64::NAN),)* }
+        impl<S: Copy> Parameters<S> {
+            /// Asks `value` for each parameter by its index, in order.
+            #[inline(always)]
+            pub(crate) fn from_index(mut value: impl FnMut(usize) -> S) -> Self {
+                let mut index = 0;
+                Self { $($name: { index += 1; value(index - 1) },)* }
+            }
+
+            /// All values, in order.
+            #[must_use]
+            pub fn values(&self) -> [S; NAMES.len()] {
+                [$(self.$name),*]
             }
         }
     };
@@ -177,9 +188,39 @@ parameters! {
     roll_friction: NotNegative,
     /// Effective contact modulus of the rolls (cover included), MPa.
     roll_modulus_mpa: Positive,
+    /// Share of the electrolyte's resistance that sits in grain boundaries, at 25 °C.
+    boundary_share: Part,
+    /// Activation energy of conduction across grain boundaries, eV.
+    boundary_energy_ev: NotNegative,
+    /// Share of the grain-boundary conductance that is lost without stack pressure.
+    boundary_release: Part,
+    /// Activation volume of conduction, cm³/mol.
+    activation_volume_cm3_mol: NotNegative,
+    /// Pressure per `ln 1/(1-D)` that springs back when the die opens, MPa.
+    spring_back_mpa: Positive,
+    /// Relative permittivity of the electrolyte.
+    permittivity: Positive,
+    /// Capacitance of its grain boundaries, F/cm² of the cell.
+    boundary_f_cm2: Positive,
+    /// Capacitance of the interfacial arc per real contact area, F/cm².
+    interface_f_cm2: Positive,
+    /// Exponent of the depressed arcs (1: an ideal capacitor).
+    arc_exponent: Share,
+    /// Width of the gaps where metal and electrolyte do not touch, µm.
+    gap_um: Positive,
+    /// Relative permittivity of the interlayer.
+    interlayer_permittivity: Positive,
+    /// How far the electrolyte overhangs the electrode, mm.
+    overhang_mm: NotNegative,
+    /// Stress that a screw-clamped cell loses per strain of the metal, MPa.
+    clamp_mpa: Positive,
+    /// Metal that one half-cycle strips, µm.
+    stripped_um: NotNegative,
+    /// Share of that thickness by which the whole stack breathes.
+    breathing_share: NotNegative,
 }
 
-impl Parameters {
+impl Parameters<f64> {
     /// Checks once, so that no formula has to.
     ///
     /// # Errors
@@ -202,7 +243,7 @@ impl Parameters {
             })
             .collect();
         if wrong.is_empty() {
-            Ok(Self::from_checked(values))
+            Ok(Self::from_index(|index| values[index]))
         } else {
             Err(wrong.join("; "))
         }

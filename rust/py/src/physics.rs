@@ -1,9 +1,14 @@
-//! The face of `pressopt_core::batch`: protocols and parameter draws in, outcomes out.
+//! The face of `pressopt_core::batch` and `spectrum`: protocols and parameter draws in, qualities and elements out.
 
-use numpy::{IntoPyArray, PyArray3, PyArrayMethods, PyReadonlyArray2, PyReadonlyArray3};
-use pressopt_core::batch::{self, Machine, Protocols};
+use numpy::{
+    IntoPyArray, PyArray3, PyArray4, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
+    PyReadonlyArray3,
+};
+use pressopt_core::batch::{self, Draws, Machine, Protocols};
+use pressopt_core::measured::{ELEMENTS, QUALITIES};
 use pressopt_core::parameters;
-use pressopt_core::protocol::{QUANTITIES, Structure};
+use pressopt_core::protocol::Structure;
+use pressopt_core::spectrum;
 use pyo3::prelude::*;
 
 use crate::boundary::{on_threads, refused};
@@ -36,6 +41,7 @@ impl CellKind {
         let structure = Structure {
             lamination,
             formation,
+            interlayer: false, // what the parameters say
             interfaces,
         };
         Self {
@@ -67,18 +73,21 @@ fn protocols(
     Protocols::new(kind.machine, shape[1], settings, last, kind.melting_c).map_err(refused)
 }
 
-fn shaped(
-    values: Vec<f64>,
-    shape: [usize; 3],
-    py: Python<'_>,
-) -> PyResult<Bound<'_, PyArray3<f64>>> {
-    values.into_pyarray(py).reshape(shape)
+fn draws(kind: CellKind, values: &PyReadonlyArray2<'_, f64>) -> PyResult<Draws> {
+    if values.as_array().shape()[1] != parameters::NAMES.len() {
+        return Err(refused(format!(
+            "parameters must have shape (draws, {})",
+            parameters::NAMES.len()
+        )));
+    }
+    // Copied, as the settings are.
+    Draws::new(kind.structure, values.as_array().iter().copied().collect()).map_err(refused)
 }
 
-/// Outcomes, shape (draws, n, quantities).
+/// Qualities, shape (qualities, draws, n).
 #[pyfunction]
 #[pyo3(signature = (kind, parameters, stages, measured, *, threads=None))]
-fn predict_outcomes<'py>(
+fn predict_qualities<'py>(
     py: Python<'py>,
     kind: CellKind,
     parameters: PyReadonlyArray2<'py, f64>,
@@ -86,61 +95,128 @@ fn predict_outcomes<'py>(
     measured: PyReadonlyArray2<'py, f64>,
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray3<f64>>> {
-    let protocols = protocols(kind, &stages, &measured)?;
-    let draws = parameters.as_array().shape()[0];
-    let values: Vec<f64> = parameters.as_array().iter().copied().collect();
-    let models = batch::models(kind.structure, &values).map_err(refused)?;
-    if models.len() != draws {
-        return Err(refused(format!(
-            "parameters must have shape (draws, {})",
-            parameters::NAMES.len()
-        )));
-    }
-    let all = py.detach(|| on_threads(threads, || batch::outcomes(&models, &protocols)))?;
-    shaped(all, [draws, protocols.len(), QUANTITIES.len()], py)
+    let (draws, protocols) = (
+        draws(kind, &parameters)?,
+        protocols(kind, &stages, &measured)?,
+    );
+    let all = py.detach(|| on_threads(threads, || batch::qualities(&draws, &protocols)))?;
+    all.into_pyarray(py)
+        .reshape([QUALITIES.len(), draws.len(), protocols.len()])
 }
 
-/// Exact derivatives by every setting, shape (n, quantities, stages x 4 + 4), for one parameter draw.
+/// Elements behind them, shape (elements, draws, n).
 #[pyfunction]
-fn outcome_gradients<'py>(
+#[pyo3(signature = (kind, parameters, stages, measured, *, threads=None))]
+fn predict_elements<'py>(
+    py: Python<'py>,
+    kind: CellKind,
+    parameters: PyReadonlyArray2<'py, f64>,
+    stages: PyReadonlyArray3<'py, f64>,
+    measured: PyReadonlyArray2<'py, f64>,
+    threads: Option<usize>,
+) -> PyResult<Bound<'py, PyArray3<f64>>> {
+    let (draws, protocols) = (
+        draws(kind, &parameters)?,
+        protocols(kind, &stages, &measured)?,
+    );
+    let all = py.detach(|| on_threads(threads, || batch::elements(&draws, &protocols)))?;
+    all.into_pyarray(py)
+        .reshape([ELEMENTS.len(), draws.len(), protocols.len()])
+}
+
+/// Spectra from elements of shape (elements, draws, n): real and imaginary part of the cell, then of one interface,
+/// shape (4, draws, n, frequencies), Ω cm².
+#[pyfunction]
+fn element_spectra<'py>(
+    py: Python<'py>,
+    kind: CellKind,
+    elements: PyReadonlyArray3<'py, f64>,
+    frequency_hz: PyReadonlyArray1<'py, f64>,
+) -> PyResult<Bound<'py, PyArray4<f64>>> {
+    let shape = elements.as_array().shape().to_vec();
+    if shape[0] != ELEMENTS.len() {
+        return Err(refused(format!(
+            "elements must have shape ({}, draws, n)",
+            ELEMENTS.len()
+        )));
+    }
+    let columns: Vec<f64> = elements.as_array().iter().copied().collect();
+    let frequency: Vec<f64> = frequency_hz.as_array().iter().copied().collect();
+    let interfaces = kind.structure.interfaces;
+    let parts = py.detach(|| spectrum::spectra(&columns, interfaces, &frequency).concat());
+    parts
+        .into_pyarray(py)
+        .reshape([4, shape[1], shape[2], frequency.len()])
+}
+
+/// Exact derivatives by every setting, shape (n, qualities, stages x 4 + 4), for one parameter draw.
+#[pyfunction]
+fn setting_gradients<'py>(
     py: Python<'py>,
     kind: CellKind,
     parameters: PyReadonlyArray2<'py, f64>,
     stages: PyReadonlyArray3<'py, f64>,
     measured: PyReadonlyArray2<'py, f64>,
 ) -> PyResult<Bound<'py, PyArray3<f64>>> {
-    let protocols = protocols(kind, &stages, &measured)?;
-    let values: Vec<f64> = parameters.as_array().iter().copied().collect();
-    let models = batch::models(kind.structure, &values).map_err(refused)?;
-    let [model] = models.as_slice() else {
+    let (draws, protocols) = (
+        draws(kind, &parameters)?,
+        protocols(kind, &stages, &measured)?,
+    );
+    if draws.len() != 1 {
         return Err(refused("gradients take exactly one parameter draw"));
-    };
-    let all = py.detach(|| batch::gradients(model, &protocols));
-    shaped(
-        all,
-        [protocols.len(), QUANTITIES.len(), protocols.variables()],
-        py,
-    )
+    }
+    let all = py.detach(|| batch::setting_gradients(&draws, &protocols));
+    all.into_pyarray(py)
+        .reshape([protocols.len(), QUALITIES.len(), protocols.variables()])
 }
 
-/// Names of the parameters, in the order of the columns that `predict_outcomes` takes.
+/// Exact derivatives by the parameters with the indices `by`, shape (draws, n, qualities, len(by)).
+#[pyfunction]
+fn parameter_gradients<'py>(
+    py: Python<'py>,
+    kind: CellKind,
+    parameters: PyReadonlyArray2<'py, f64>,
+    stages: PyReadonlyArray3<'py, f64>,
+    measured: PyReadonlyArray2<'py, f64>,
+    by: Vec<usize>,
+) -> PyResult<Bound<'py, PyArray4<f64>>> {
+    let (draws, protocols) = (
+        draws(kind, &parameters)?,
+        protocols(kind, &stages, &measured)?,
+    );
+    let all = py.detach(|| batch::parameter_gradients(&draws, &protocols, &by));
+    all.into_pyarray(py)
+        .reshape([draws.len(), protocols.len(), QUALITIES.len(), by.len()])
+}
+
+/// Names of the parameters, in the order of the columns that `predict_qualities` takes.
 #[pyfunction]
 fn physics_parameters() -> Vec<&'static str> {
     parameters::NAMES.to_vec()
 }
 
-/// Names of the outcomes, in the order of `predict_outcomes`.
+/// Names of the qualities, in the order of `predict_qualities`.
 #[pyfunction]
-fn physics_quantities() -> Vec<&'static str> {
-    QUANTITIES.to_vec()
+fn physics_qualities() -> Vec<&'static str> {
+    QUALITIES.to_vec()
+}
+
+/// Names of the elements, in the order of `predict_elements`.
+#[pyfunction]
+fn physics_elements() -> Vec<&'static str> {
+    ELEMENTS.to_vec()
 }
 
 /// Adds this file's functions to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<CellKind>()?;
-    module.add_function(wrap_pyfunction!(predict_outcomes, module)?)?;
-    module.add_function(wrap_pyfunction!(outcome_gradients, module)?)?;
+    module.add_function(wrap_pyfunction!(predict_qualities, module)?)?;
+    module.add_function(wrap_pyfunction!(predict_elements, module)?)?;
+    module.add_function(wrap_pyfunction!(element_spectra, module)?)?;
+    module.add_function(wrap_pyfunction!(setting_gradients, module)?)?;
+    module.add_function(wrap_pyfunction!(parameter_gradients, module)?)?;
     module.add_function(wrap_pyfunction!(physics_parameters, module)?)?;
-    module.add_function(wrap_pyfunction!(physics_quantities, module)?)?;
+    module.add_function(wrap_pyfunction!(physics_qualities, module)?)?;
+    module.add_function(wrap_pyfunction!(physics_elements, module)?)?;
     Ok(())
 }
