@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pressopt import _core
 from pressopt.pressing import QUANTITIES, PressingProtocol, Stage
-from pressopt.surrogate import ProtocolTable, Surrogate
+from pressopt.surrogate import ParameterDraws, ProtocolTable, Surrogate
 from surrogate_cells import CELLS, pressed
 
 SURROGATES = {name: Surrogate(make()) for name, make in CELLS.items()}
@@ -157,6 +158,50 @@ def test_roll_gradients_agree_with_differences() -> None:
         name: {k: v for k, v in by.items() if k != "passes"} for name, by in surrogate.gradients(table).items()
     }
     check_gradients(surrogate, table, exact, skip=(("stages", 2), ("measured", 0)))
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_parameter_gradients_agree_with_differences(name: str) -> None:
+    """Exact derivatives by every uncertain parameter agree with fourth-order differences to 1e-6."""
+    surrogate = SURROGATES[name]
+    pressure = [[300.0, 17.0]] if name == "two-stage" else [[9.0, 17.0]]
+    table = pressed(pressure, dwell_s=[[120.0, 700.0]], temperature_c=[[31.0, 55.0]], measure_at_c=30.0)
+    # Draws, since nominal values may sit on a kink: a ceramic just as dense as pores need to close.
+    prior = surrogate.prior(3, seed=8)
+    drawn = surrogate.parameter_gradients(table, parameters=prior)
+    names = [p.name for p in surrogate.parameters]
+    places = [_core.physics_parameters().index(parameter) for parameter in names]
+    rows = surrogate.rows_at(np.zeros((3, len(names))))
+    rows[:, places] = prior.values
+    base = surrogate.outcomes(rows, table)
+    for parameter, place in zip(names, places, strict=True):
+        step = 3e-5 * rows[:, place]
+        moved = {}
+        for k in (-2, -1, 1, 2):
+            shifted = rows.copy()
+            shifted[:, place] += k * step
+            moved[k] = surrogate.outcomes(shifted, table)
+        for quantity, value in base.items():
+            slow = (8 * (moved[1][quantity] - moved[-1][quantity]) - moved[2][quantity] + moved[-2][quantity])[
+                :, 0
+            ]
+            slow /= 12 * step
+            exact = drawn[quantity][parameter][:, 0]
+            scale = np.maximum(np.abs(slow), 1e-3 * np.abs(value[:, 0]) / rows[:, place])
+            rounding = 1e-11 / rows[:, place]  # of the differences, on shares next to nothing
+            assert (np.abs(exact - slow) <= 1e-6 * scale + rounding).all(), (quantity, parameter, exact, slow)
+
+
+def test_parameter_gradients_at_the_nominal_values_are_those_of_a_draw_there(doux: Surrogate) -> None:
+    """Without draws the derivatives are taken at the nominal values, with one shape less."""
+    table = pressed([[5.0], [25.0]])
+    prior = doux.prior(1)
+    middle = ParameterDraws(prior.names, np.array([[p.nominal for p in doux.parameters]]), prior.log_weight)
+    drawn = doux.parameter_gradients(table, parameters=middle)
+    for quality, by in doux.parameter_gradients(table).items():
+        for parameter, slope in by.items():
+            assert slope.shape == (2,)
+            assert (slope == drawn[quality][parameter][0]).all()
 
 
 def check_gradients(

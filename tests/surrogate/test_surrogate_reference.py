@@ -83,6 +83,20 @@ class Reference:
         dose = quad(lambda t: (drive(t) / scale) ** m, 0, seconds, epsabs=0, epsrel=1e-12)[0]
         self.short += dose * porosity**2 / self.p["electrolyte_mm"] / 60
 
+    def conductivity(self, celsius: float) -> float:
+        """Grains and their boundaries in series, in the die at the present pressure, S/cm."""
+        p = self.p
+        void = (1 - p["start_density"]) * math.exp(-self.pressure / p["spring_back_mpa"])
+        common = 1e-3 * p["conductivity_ms_cm"] * ((1 - void) / p["conductivity_density"]) ** p["density_exponent"]
+        common *= math.exp(-self.pressure * p["activation_volume_cm3_mol"] / (1e3 * GAS_KJ_MOL_K * 298.15))
+        grain, across = (
+            common * math.exp(p[name] / BOLTZMANN_EV_K * self.heat(celsius))
+            for name in ("conductivity_energy_ev", "boundary_energy_ev")
+        )
+        open_now, open_usual = (p["boundary_release"] * math.exp(-mpa / 50) for mpa in (self.pressure, 10.0))
+        across *= (1 - open_now) / (1 - open_usual)
+        return float(1 / ((1 - p["boundary_share"]) / grain + p["boundary_share"] / across))
+
     def interface(self, celsius: float) -> float:
         p = self.p
         adhered = 1 - (1 - p["adhered_share"]) * math.exp(-self.bonded)
@@ -93,9 +107,7 @@ class Reference:
             -p["transfer_energy_ev"] / BOLTZMANN_EV_K * self.heat(celsius)
         )
         transfer += p["interphase_ohm_cm2"] * math.sqrt(self.reacted / 86400)
-        kappa = 1e-3 * p["conductivity_ms_cm"]
-        kappa *= math.exp(p["conductivity_energy_ev"] / BOLTZMANN_EV_K * self.heat(celsius))
-        kappa *= (p["start_density"] / p["conductivity_density"]) ** p["density_exponent"]
+        kappa = self.conductivity(celsius)
 
         def constriction(share: float, half_spacing_cm: float) -> float:
             return float(

@@ -229,5 +229,6 @@ def test_the_core_refuses_arrays_of_the_wrong_shape() -> None:
     table = pressed(5.0)
     with pytest.raises(ValueError, match="parameters"):
         _core.predict_qualities(kind, np.ones((1, 3)), table.stages, table.measured)
+    rows = FUZZED.rows_at(np.zeros((1, len(FUZZED.parameters))))
     with pytest.raises(ValueError, match="stages"):
-        _core.predict_qualities(kind, np.ones((1, 3)), np.ones((1, 1, 3)), table.measured)
+        _core.predict_qualities(kind, rows, np.ones((1, 1, 3)), table.measured)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pressopt.materials import Catalogue, Datum, Material
 
 
+#: Columns of a table in a pipe: the longest row of the shipped catalogue takes fewer.
+PIPE_COLUMNS = 120
+
+
 @click.command()
 @click.argument("name", required=False)
 @click.option("--file", "extra", type=click.Path(path_type=Path), help="Your own materials, beside the catalogue.")
@@ -86,26 +90,20 @@ def _one(material: Material, *, as_json: bool) -> None:
         return
     also = f", also called {', '.join(material.aliases)}" if material.aliases else ""
     click.echo(f"{material.name}: {material.kind.value}{also} ({material.file})")
-    numbered = sys.stdout.isatty()
     sources = list(dict.fromkeys(datum.source for datum in material.values.values()))
     table = _table("value", "", "unit", "95 % of the prior", "confidence", "source")
     for name, datum in material.values.items():
         low, high = datum.interval
         span = f"{low:.3g} to {high:.3g}" if high > low else "exact"
-        # A terminal is narrow: there the sources stand below. In a pipe every row says it all.
-        source = f"({sources.index(datum.source) + 1})" if numbered else _with_note(datum)
+        source = f"({sources.index(datum.source) + 1})"
         table.add_row(name, f"{datum.value:.4g}", datum.unit, span, datum.confidence.value, source)
     _print(table)
-    if numbered:
-        for number, source in enumerate(sources, 1):
-            click.echo(f"({number}) {source}")
-        for name, datum in material.values.items():
-            if datum.note:
-                click.echo(f"{name}: {datum.note}")
-
-
-def _with_note(datum: Datum) -> str:
-    return f"{datum.source} ({datum.note})" if datum.note else datum.source
+    # Sources and notes stand below, so that the rows stay short.
+    for number, source in enumerate(sources, 1):
+        click.echo(f"({number}) {source}")
+    for name, datum in material.values.items():
+        if datum.note:
+            click.echo(f"{name}: {datum.note}")
 
 
 def _assumed(datum: Datum) -> bool:
@@ -124,5 +122,5 @@ def _table(*columns: str) -> Any:
 def _print(table: Any) -> None:
     from rich.console import Console
 
-    # Into a file or a pipe each row stays one line.
-    Console(width=None if sys.stdout.isatty() else 400, highlight=False).print(table)
+    # Into a file or a pipe each row stays one line, however narrow the terminal behind it is.
+    Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False).print(table)

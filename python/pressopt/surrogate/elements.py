@@ -20,7 +20,8 @@ class Element:
     meaning: str
 
 
-#: In the order of the core. Resistances of an interface are those of one; a cell has as many as it has metal faces.
+#: In the order of the core. Resistances of an interface are those of one; a cell has as many as it has metal
+#: faces.
 ELEMENTS: dict[str, Element] = {
     element.name: element
     for element in (
@@ -44,7 +45,9 @@ ELEMENTS: dict[str, Element] = {
         Element("waviness_factor", "", "part of the hot-spot factor: waves of the foil"),
         Element("roughness_factor", "", "part of the hot-spot factor: asperities"),
         Element("tilt_factor", "", "part of the hot-spot factor: platens that are not parallel"),
-        Element("edge_factor", "", "part of the hot-spot factor: rim of an electrode smaller than the electrolyte"),
+        Element(
+            "edge_factor", "", "part of the hot-spot factor: rim of an electrode smaller than the electrolyte"
+        ),
         Element("conductivity_ms_cm", "mS/cm", "electrolyte as pressed, under the present pressure"),
         Element("density_under_pressure", "", "relative density under the present pressure"),
         Element("stripping_limit_ma_cm2", "mA/cm²", "above it, stripping leaves voids"),

@@ -93,6 +93,11 @@ class Surrogate:
         """Names of the inputs that nobody has measured."""
         return tuple(p.name for p in self._physics.parameters if p.confidence is Confidence.ASSUMED)
 
+    @property
+    def qualities(self) -> tuple[str, ...]:
+        """Names of all qualities, in the order of :meth:`slopes`; a cell has not all of them."""
+        return tuple(_core.physics_qualities())
+
     def prior(self, draws: int, seed: int = 0) -> ParameterDraws:
         """``draws`` equally likely draws of the uncertain parameters; the same for the same seed."""
         if draws < 1:
@@ -247,9 +252,7 @@ class Surrogate:
             }
         return result
 
-    def assumed_behind(
-        self, protocols: Protocols, *, elements: bool = False
-    ) -> dict[str, tuple[str, ...]]:
+    def assumed_behind(self, protocols: Protocols, *, elements: bool = False) -> dict[str, tuple[str, ...]]:
         """Per quality (and element): the assumed inputs that it depends on, the most influential first."""
         assumed = set(self.assumed)
         return {

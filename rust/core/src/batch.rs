@@ -273,6 +273,14 @@ impl Draws {
         &self.values[draw * NAMES.len()..(draw + 1) * NAMES.len()]
     }
 
+    /// One draw in each lane.
+    #[inline(always)]
+    fn lanes(&self, draw: [usize; lanes::WIDTH]) -> Model<Lanes> {
+        let rows: [_; lanes::WIDTH] = std::array::from_fn(|lane| self.row(draw[lane]));
+        let p = Parameters::from_index(|k| Lanes(std::array::from_fn(|lane| rows[lane][k])));
+        Model::new(self.structure, p)
+    }
+
     /// One draw, `lift` turning each parameter into a number to compute with.
     fn model<S: Scalar>(&self, draw: usize, lift: impl Fn(usize, f64) -> S) -> Model<S> {
         let row = self.row(draw);
@@ -327,10 +335,36 @@ fn fill<const N: usize>(
         return;
     }
     // Compiled for the vector units of this machine; the arithmetic is the same on all.
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || fill_lanes(draws, protocols, first, places, report),
-    );
+    pulp::Arch::new().dispatch(OnLanes {
+        draws,
+        protocols,
+        first,
+        places,
+        report,
+    });
+}
+
+/// Arguments of [`fill`], to be inlined as a whole where vector units are known.
+struct OnLanes<'a, 'b, const N: usize, R> {
+    draws: &'a Draws,
+    protocols: &'a Protocols,
+    first: usize,
+    places: &'a mut [&'b mut [f64]; N],
+    report: R,
+}
+
+impl<const N: usize, R: Report<N>> pulp::WithSimd for OnLanes<'_, '_, N, R> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        fill_lanes(
+            self.draws,
+            self.protocols,
+            self.first,
+            self.places,
+            self.report,
+        );
+    }
 }
 
 /// [`fill`] for platen protocols, [`lanes::WIDTH`] at a time.
@@ -344,21 +378,17 @@ fn fill_lanes<const N: usize>(
 ) {
     let count = protocols.len();
     let here = places[0].len();
-    let mut prepared: Option<(usize, Model<Lanes>)> = None;
+    let mut prepared = draws.lanes(std::array::from_fn(|_| first / count));
+    let mut of_draw = Some(first / count);
     for start in (0..here).step_by(lanes::WIDTH) {
         // A last group that is not full repeats its last pair.
         let pair = |lane: usize| first + (start + lane).min(here - 1);
         let (lowest, highest) = (pair(0) / count, pair(lanes::WIDTH - 1) / count);
-        let model = match prepared {
-            Some((draw, model)) if draw == lowest && draw == highest => model,
-            _ => {
-                let p = Parameters::from_index(|k| {
-                    Lanes(std::array::from_fn(|lane| draws.row(pair(lane) / count)[k]))
-                });
-                Model::new(draws.structure, p)
-            }
-        };
-        prepared = (lowest == highest).then_some((lowest, model));
+        if lowest != highest || of_draw != Some(lowest) {
+            prepared = draws.lanes(std::array::from_fn(|lane| pair(lane) / count));
+            of_draw = (lowest == highest).then_some(lowest);
+        }
+        let model = &prepared;
         let rows: [_; lanes::WIDTH] = std::array::from_fn(|lane| protocols.row(pair(lane) % count));
         let (steps, measured) = protocols.steps(|at| {
             let width = rows[0].0.len();
@@ -371,7 +401,7 @@ fn fill_lanes<const N: usize>(
             }))
         });
         let ready = model.pressed(&steps[..protocols.stages], &measured);
-        let found = report.of(&model, &ready);
+        let found = report.of(model, &ready);
         let used = lanes::WIDTH.min(here - start);
         for (place, value) in places.iter_mut().zip(&found) {
             place[start..start + used].copy_from_slice(&value.0[..used]);

@@ -115,24 +115,32 @@ impl<S: Scalar> Contact<S> {
     /// shorter than the slab is thick weakens it (assumed: `1 - exp(-2 pi o/L)`).
     #[inline(always)]
     pub fn unevenness(&self, focus_cm: S, thickness_cm: S, p: &Parameters<S>) -> Unevenness<S> {
-        let concentrated = |share: S, half_spacing_cm: S| {
-            let weight = half_spacing_cm / (focus_cm + half_spacing_cm);
-            ((S::of(1.0) / share).shift(-1.0) * weight).shift(1.0)
-        };
-        let decayed = |length_cm: S| {
-            -(length_cm / thickness_cm)
-                .scale(-2.0 * std::f64::consts::PI)
-                .exp_m1()
-        };
-        let rim = S::of(1.0) / decayed(focus_cm).sqrt();
+        let rim = S::of(1.0) / decayed(focus_cm, thickness_cm).sqrt();
+        let wide = decayed(p.overhang_mm.scale(0.1), thickness_cm);
+        let (wave_cm, rough_cm) = (p.wave_spacing_mm.scale(0.1), p.rough_spacing_um.scale(1e-4));
         Unevenness {
-            waviness: concentrated(self.wave_share, p.wave_spacing_mm.scale(0.1)),
-            roughness: concentrated(self.rough_share, p.rough_spacing_um.scale(1e-4)),
+            waviness: concentrated(self.wave_share, wave_cm, focus_cm),
+            roughness: concentrated(self.rough_share, rough_cm, focus_cm),
             tilt: (contact::sensitivity(self.closure_mpa, p.wave_closure_mpa) * p.platen_tilt)
                 .shift(1.0),
-            edge: (rim.shift(-1.0) * decayed(p.overhang_mm.scale(0.1))).shift(1.0),
+            edge: (rim.shift(-1.0) * wide).shift(1.0),
         }
     }
+}
+
+/// Highest over mean current where gaps leave `share` in contact, weighed against the focusing length.
+#[inline(always)]
+fn concentrated<S: Scalar>(share: S, half_spacing_cm: S, focus_cm: S) -> S {
+    let weight = half_spacing_cm / (focus_cm + half_spacing_cm);
+    ((S::of(1.0) / share).shift(-1.0) * weight).shift(1.0)
+}
+
+/// `1 - exp(-2 pi s/L)`: how much of the crowding at a rim has decayed at `length_cm` from it, in a slab.
+#[inline(always)]
+fn decayed<S: Scalar>(length_cm: S, thickness_cm: S) -> S {
+    -(length_cm / thickness_cm)
+        .scale(-2.0 * std::f64::consts::PI)
+        .exp_m1()
 }
 
 /// What service adds: pressure and temperature while current flows, and the damage done before.
