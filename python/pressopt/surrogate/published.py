@@ -1,8 +1,8 @@
 """Published measurements beside the surrogate: a table of points in, prediction and interval of each out.
 
 The table is a CSV file of one measurement a row with the columns :data:`COLUMNS`; what is not stated stays blank.
-Rows that the surrogate has no answer to are handed back with the reason, never dropped. An interval is that of *another
-laboratory's* measurement: prior of the parameters and scatter between laboratories (:data:`SCATTER`).
+Rows that the surrogate has no answer to are handed back with the reason, never dropped. An interval is that of
+*another laboratory's* measurement: prior of the parameters and scatter between laboratories (:data:`SCATTER`).
 """
 
 from __future__ import annotations
