@@ -40,6 +40,16 @@ BENCHMARKS = {
     "surrogate-validation": Benchmark(
         "surrogate/validate.py", "published points beside the prediction", writes="docs/validation/surrogate.md"
     ),
+    "studies-stream": Benchmark(
+        "studies/stream.py",
+        "protocols streamed from Python: rate, memory, scaling, Dask workers",
+        ("--dask", "--out", str(RESULTS / "studies-stream.md")),
+        ("--most", "6"),
+        ".bench/studies-stream.md",
+    ),
+    "studies-campaigns": Benchmark(
+        "studies/campaigns.py", "500 virtual campaigns of 30 trials", quick=("--campaigns", "8")
+    ),
     "impedance": Benchmark(
         "impedance/run.py",
         "fits and validity of spectra, beside peers",

@@ -49,7 +49,7 @@ def processor_s(processes: list[int]) -> float:
 class Measured:
     """While it is open: processor time (children that ended included) and the peak of memory."""
 
-    def __init__(self, every_s: float = 0.5) -> None:
+    def __init__(self, every_s: float = 2.0) -> None:
         self._every_s = every_s
         self._done = threading.Event()
         self.peak_mb = 0.0

@@ -13,13 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from pressopt.campaign.experiment_file import load_experiment
 from pressopt.errors import InputError, StudyError
 from pressopt.study import engines
 from pressopt.study.engines import Dask, Engine, Inline, Processes, engine_of
 from pressopt.study.folder import BLOCKS, StudyFolder
 from pressopt.study.job import Job, Progress
+from pressopt.study.predict import Predict
 from pressopt.study.running import Stop, compute_all, run_job
-from study_jobs import Squares, small_screen
+from pressopt.study.simulate import plan_simulation
+from study_jobs import EXPERIMENTS, Squares, small_screen
 
 #: How long a test waits for a condition on a busy computer, s.
 PATIENCE_S = 120
@@ -163,6 +166,21 @@ def test_a_cluster_gives_the_same_bytes(tmp_path: Path, cluster: Cluster) -> Non
     """A real scheduler with two worker processes writes the very files that are written here."""
     here = _files(small_screen(), tmp_path / "here", Inline())
     assert _files(small_screen(), tmp_path / "there", Dask(cluster.address)) == here
+
+
+def test_a_cluster_predicts_the_same_bits(cluster: Cluster) -> None:
+    """Predictions with draws, sent to other processes, come back as computed here."""
+    screen = small_screen()
+    job = Predict(screen.systems[0].surrogate, screen.protocols.table(screen.protocols.settings(0, 50)), draws=32)
+    assert compute_all(job, Dask(cluster.address)) == compute_all(job, Inline())
+
+
+@pytest.mark.long
+def test_a_cluster_simulates_the_same_bits(cluster: Cluster) -> None:
+    """Virtual campaigns on other processes are those computed here."""
+    of = load_experiment(EXPERIMENTS / "li-lpscl-symmetric.toml")
+    campaigns = plan_simulation(of, strategies=["sobol", "gp"], trials=6, every=6, twins=2)
+    assert compute_all(campaigns, Dask(cluster.address)) == compute_all(campaigns, Inline())
 
 
 def test_a_cluster_worker_may_be_killed(tmp_path: Path, cluster: Cluster) -> None:
