@@ -29,9 +29,8 @@ API_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 
 #: For the page and what it needs: nothing from elsewhere.
 PAGE_POLICY = (
     b"content-security-policy",
-    b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    b"img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; "
-    b"base-uri 'self'; form-action 'self'; frame-ancestors 'none'",
+    b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    b"connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 )
 
 

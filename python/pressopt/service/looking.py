@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from pressopt.campaign.events import CampaignOpened
+from pressopt.campaign.experiment import Experiment
 from pressopt.campaign.ledger import Row
 from pressopt.campaign.replay import CampaignState, replay
 from pressopt.campaign.runner import recommendation_to_json
@@ -18,7 +21,8 @@ from pressopt.errors import ExperimentError, InputError, JournalError, Lifecycle
 from pressopt.export.answer import Answer, gather
 from pressopt.export.files import FORMATS, Format, Picture, drawable, drawn, exported
 from pressopt.export.overview import campaign_overview, trial_overview
-from pressopt.impedance import spectrum_from_bytes
+from pressopt.export.spectra import recorded_spectrum
+from pressopt.impedance import analyse, spectrum_from_bytes
 from pressopt.impedance.spectrum import ImpedanceSpectrum
 from pressopt.pressing.record import record_from_bytes
 from pressopt.service.acts import SERVICE, CampaignPlaced
@@ -57,7 +61,12 @@ class Looking:
         assigned = {
             str(number): press for (of, number), press in self._host.state.assigned.items() if of == campaign
         }
-        return {**overview, **{name: row[name] for name in names}, "assigned": assigned}
+        return {
+            **overview,
+            **{name: row[name] for name in names},
+            "assigned": assigned,
+            **_described(hosted.experiment),
+        }
 
     async def recommendation(self, campaign: str) -> dict[str, Any]:
         """Return the recommended protocol as plain data.
@@ -136,6 +145,7 @@ class Looking:
         document["question"] = trial.question.question if trial.question is not None else None
         document["files"] = _files(trial.attached)
         document["assigned"] = self._host.state.assigned.get((campaign, number))
+        document["steps"] = _steps(hosted.experiment, trial.settings)
         return dict(document)
 
     async def record(self, campaign: str, number: int) -> dict[str, Any]:
@@ -176,7 +186,12 @@ class Looking:
                 if one.kind == "spectrum"
             ]
 
-        return {"campaign": campaign, "trial": number, "spectra": await self._host.think(read)}
+        def fitted() -> dict[str, Any] | None:
+            spectrum = recorded_spectrum(trial, self._host.journal(campaign))
+            return _fit(spectrum, hosted.experiment) if spectrum is not None else None
+
+        spectra, fit = await self._host.think(read), await self._host.think(fitted)
+        return {"campaign": campaign, "trial": number, "spectra": spectra, "fit": fit}
 
     async def files(self, campaign: str, number: int) -> dict[str, Any]:
         """Return the names of the files kept with a trial."""
@@ -291,6 +306,54 @@ def _points(spectrum: ImpedanceSpectrum) -> dict[str, Any]:
         "imaginary_ohm": column(spectrum.impedance_ohm.imag),
         "good": spectrum.good.tolist(),
         "metadata": {name: value for name, value in spectrum.metadata.items() if value == value},  # noqa: PLR0124
+    }
+
+
+def _described(experiment: Experiment) -> dict[str, Any]:
+    """What a campaign is after, and on which cell."""
+    cell = experiment.cell
+    return {
+        "objectives": [
+            {"quantity": one.quantity, "direction": one.direction, "target": one.target, "source": one.source}
+            for one in experiment.objectives
+        ],
+        "cell": {
+            "layers": [
+                {"material": layer.material, "role": layer.role.value, "thickness_um": layer.thickness_um}
+                for layer in cell.layers
+            ],
+            "die_diameter_mm": cell.die.diameter_mm,
+            "electrode_diameter_mm": cell.electrode_diameter_mm,
+        },
+        "loading": experiment.laboratory.loading,
+    }
+
+
+def _steps(experiment: Experiment, settings: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The stages of a trial as they are asked, with the force for this die."""
+    die = experiment.cell.die
+    steps = []
+    for stage in experiment.protocol(settings).stages:
+        plain = asdict(stage)
+        if "pressure_mpa" in plain:
+            plain["force_kn"] = die.force_kn(plain["pressure_mpa"])
+        steps.append(plain)
+    return steps
+
+
+def _fit(spectrum: ImpedanceSpectrum, experiment: Experiment) -> dict[str, Any] | None:
+    """Points of the fit to a spectrum, densely, high frequency first; None where nothing could be fitted."""
+    cell = experiment.cell
+    analysis = analyse(spectrum, area_cm2=cell.area_cm2, interfaces=max(1, cell.interfaces))
+    if analysis.fit is None:
+        return None
+    used = spectrum.frequency_hz[analysis.verdict.use]
+    frequency_hz = np.geomspace(used.max(), used.min(), 200)
+    impedance_ohm = analysis.fit.impedance(frequency_hz)
+    return {
+        "frequency_hz": frequency_hz.tolist(),
+        "real_ohm": impedance_ohm.real.tolist(),
+        "imaginary_ohm": impedance_ohm.imag.tolist(),
     }
 
 
