@@ -1,4 +1,4 @@
-"""The page in a real Chromium: campaigns started and watched, a cell pressed by hand, a lost line, a fault cleared."""
+"""The page in a real Chromium: campaigns watched, a cell pressed by hand, a lost line, a fault cleared."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_what_was_half_entered_stays_on_the_tablet(page: Page, service: Served, 
 
 
 def test_a_press_is_made_safe_and_cleared(page: Page, service: Served, tmp_path: Path) -> None:
-    """Made safe after a question, shown as such with a sign; the cell and the press are looked at, and it goes on."""
+    """Made safe after a question and shown as such with a sign; a person looks at it, and it goes on."""
     text = experiment_text(tmp_path, trials=40)
     campaign = service.http.post("/campaigns", json={"experiment": text, "presses": ["left"]}).json()["id"]
     page.goto(f"{service.url}/#/presses")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,7 @@ from pressopt.export.overview import campaign_overview, trial_overview
 from pressopt.export.spectra import recorded_spectrum
 from pressopt.impedance import analyse, spectrum_from_bytes
 from pressopt.impedance.spectrum import ImpedanceSpectrum
+from pressopt.optimizer import Settings
 from pressopt.pressing.record import record_from_bytes
 from pressopt.service.acts import SERVICE, CampaignPlaced
 from pressopt.service.campaigns import checked_experiment, slug, trial_of
@@ -329,7 +330,7 @@ def _described(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _steps(experiment: Experiment, settings: Mapping[str, float]) -> list[dict[str, Any]]:
+def _steps(experiment: Experiment, settings: Settings) -> list[dict[str, Any]]:
     """The stages of a trial as they are asked, with the force for this die."""
     die = experiment.cell.die
     steps = []

@@ -1,7 +1,7 @@
 """The page: files that a browser runs, nothing from elsewhere. All that it shows and does goes through ``/v1``.
 
-Plain modules without a build step and without a framework (docs/decisions/0008): an operator's tablet must be able to
-keep what was entered while the connection is lost, so the page holds its own state instead of the server.
+Plain modules without a build step and without a framework (docs/decisions/0009): an operator's tablet must be able
+to keep what was entered while the connection is lost, so the page holds its own state instead of the server.
 """
 
 from __future__ import annotations
