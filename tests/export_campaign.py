@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from pressopt.campaign import events as e
 from pressopt.campaign.experiment import (
@@ -17,6 +18,7 @@ from pressopt.campaign.experiment import (
     StagePlan,
 )
 from pressopt.campaign.journal import digest_of
+from pressopt.export.pdf import PdfUnavailable, pdf_bytes
 from pressopt.impedance.blob import spectrum_to_bytes
 from pressopt.impedance.spectrum import ImpedanceSpectrum, Sweep
 from pressopt.optimizer import DesignSpace, Interval, Recommendation, Settings, Variable
@@ -168,3 +170,11 @@ def agreed(name: str, text: str) -> None:
     if os.environ.get("WRITE_GOLDEN"):
         path.write_bytes(text.encode())
     assert text.encode() == path.read_bytes()
+
+
+def pdf_of(html: str) -> bytes:
+    """Make a PDF, or skip the test where WeasyPrint or its Pango libraries are not installed."""
+    try:
+        return pdf_bytes(html)
+    except PdfUnavailable as missing:
+        pytest.skip(str(missing))

@@ -14,13 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from export_campaign import RECOMMENDATION, UNTOUCHED, agreed, rolled
+from export_campaign import RECOMMENDATION, UNTOUCHED, agreed, pdf_of, rolled
 from pressopt.campaign.experiment import Experiment
 from pressopt.campaign.replay import replay
 from pressopt.export.answer import Answer, gather
 from pressopt.export.document import document_bytes, protocol_document
 from pressopt.export.instructions import gauge_number
-from pressopt.export.pdf import pdf_bytes
 from pressopt.export.sheet import operator_sheet, qr_text
 from pressopt.export.sheet_drawing import qr_code
 from pressopt.export.sheet_text import operator_text
@@ -174,11 +173,10 @@ def test_the_pdf_has_two_a4_pages_and_its_text_can_be_read(
     staged: Callable[[int], Answer], journal: SqliteJournal, stages: int
 ) -> None:
     """WeasyPrint makes two pages of A4, whatever the stages; a PDF reader finds gauges, timers and digest."""
-    pytest.importorskip("weasyprint", exc_type=ImportError, reason="the extra pdf is not installed")
     pypdf = pytest.importorskip("pypdf", reason="the test extra is not installed")
     answer = staged(stages)
     html = operator_sheet(answer, journal, ram_area_cm2=20.0)
-    data = pdf_bytes(html)
+    data = pdf_of(html)
     pages = pypdf.PdfReader(io.BytesIO(data)).pages
     assert len(pages) == 2
     assert [round(float(edge)) for edge in pages[0].mediabox[2:]] == [595, 842]
@@ -192,9 +190,8 @@ def test_the_pdf_has_two_a4_pages_and_its_text_can_be_read(
 
 def test_the_same_page_gives_the_same_pdf(answer: Answer, journal: SqliteJournal) -> None:
     """Two PDFs of one campaign are equal byte for byte: nothing of the day or the machine is in them."""
-    pytest.importorskip("weasyprint", exc_type=ImportError, reason="the extra pdf is not installed")
     html = operator_sheet(answer, journal)
-    assert pdf_bytes(html) == pdf_bytes(html)
+    assert pdf_of(html) == pdf_of(html)
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium to print")

@@ -186,6 +186,8 @@ def _advice_without_answer(answer: Answer) -> list[str]:
     failed = answer.evidence.failed
     if not answer.state.done:
         return ["No cell has been pressed and measured yet: run the campaign."]
+    if answer.evidence.valid:
+        return ["Ask the campaign's engine for a protocol: `pressopt export` does."]
     kinds = ", ".join(f"{many} {kind.replace('_', ' ')}" for kind, many in failed.items())
     found = [f"No cell gave a valid measurement ({kinds or 'no verdict'})."]
     if "shorted" in failed:

@@ -372,9 +372,9 @@ def _troubles(answer: Answer, protocol: PressingProtocol) -> tuple[tuple[str, st
     first = protocol.stages[-1]
     abort = "stop the rolls" if isinstance(first, RollStage) else _SAFE[first.on_abort]
     if never:
-        found.append(
-            (f"STOP Gauge passes {never.split(' · ')[0]}", f"Abort: {abort}. Do not go on with this cell.")
-        )
+        first_limit = never.split(" · ")[0]
+        what = "Temperature" if first_limit.endswith("°C") else "Gauge"
+        found.append((f"STOP {what} passes {first_limit}", f"Abort: {abort}. Do not go on with this cell."))
     found.append(("STOP Crack, bang, sudden drop", f"Abort: {abort}. Set the cell aside and write it down."))
     if not protocol.rolled:
         found.append(

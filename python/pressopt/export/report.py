@@ -122,7 +122,8 @@ def _keys(answer: Answer) -> str:
 
 def _found(answer: Answer, following: Proposal | None) -> str:
     recommendation = answer.recommendation
-    left = "<h3>The protocol</h3><p>There is none: nothing valid was measured.</p>"
+    why = "nothing valid was measured" if not answer.evidence.valid else "the engine was not asked"
+    left = f"<h3>The protocol</h3><p>There is none: {why}.</p>"
     if recommendation is not None:
         rows = "".join(_setting_row(answer, variable) for variable in answer.experiment.space.variables)
         rows = rows or "<tr><td>one protocol for every cell</td></tr>"

@@ -136,9 +136,9 @@ def _step(number: int, step: Step) -> str:
         f'<td class="do"><b>{escape(step.name)}</b><span>{escape(step.how)}</span></td>'
         f'<td class="set">{_cap("line force" if rolled else "force")}{_figure(step.gauge)}'
         f"{_window(step.gauge_span, step.gauge_window)}</td>"
-        f'<td class="other">{_cap("same as") if other else ""}{other}</td>'
+        f'<td class="other">{_cap("same as") if "MPa" in other else ""}{other}</td>'
         f'<td class="time">{_timer(step, "speed" if rolled else "timer")}</td>'
-        f'<td class="heat">{_heat(step)}</td></tr>'
+        f'<td class="heat">{_heat(step, "rolls" if rolled else "platens")}</td></tr>'
     )
 
 
@@ -155,10 +155,10 @@ def _timer(step: Step, caption: str) -> str:
     return f"{_cap(caption)}{_figure(step.hold)}{_window(step.hold_span, step.hold_window)}"
 
 
-def _heat(step: Step) -> str:
+def _heat(step: Step, caption: str) -> str:
     if not step.heat.value:
         return ""
-    return f"{_cap('platens')}{_figure(step.heat)}{_window(step.heat_span, step.heat_window)}"
+    return f"{_cap(caption)}{_figure(step.heat)}{_window(step.heat_span, step.heat_window)}"
 
 
 def _cap(text: str) -> str:
