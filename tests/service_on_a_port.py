@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import uvicorn
 
 from pressopt.clock import wall_monotonic_s, wall_pause_s
 from pressopt.service.app import create_app
-from pressopt.service.listening import configured, listen
+from pressopt.service.listening import Server, listen
 from pressopt.service.notices import Receivers
 from pressopt.service.press_plan import PressPlan
 from pressopt.service.settings import Settings
@@ -50,7 +49,7 @@ def served(
     ):
         port = socket.getsockname()[1]
         settings = Settings(str(store), host, port, body_bytes, per_second, presses, receivers)
-        server = uvicorn.Server(configured(create_app(settings, ledger)))
+        server = Server(create_app(settings, ledger))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, name="service")
         thread.start()
         try:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import logging
 import socket
-from typing import TYPE_CHECKING
 
 import uvicorn
+from fastapi import FastAPI
 
 from pressopt.errors import InputError, Violation
 
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp
-
-#: How long open requests (live events above all) are waited for at the end, s.
+#: How long open requests are waited for at the end, s.
 _GRACE_S = 3
 
 
@@ -48,12 +45,26 @@ def log_to_stderr() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
-def run_until_stopped(app: ASGIApp, listening: socket.socket) -> None:
+class Server(uvicorn.Server):
+    """A web server that ends live streams first, so that nobody who watches keeps it from stopping."""
+
+    def __init__(self, app: FastAPI) -> None:
+        super().__init__(configured(app))
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, let open requests end, stop the application."""
+        if self.started:
+            self._app.state.running.host.feed.close()
+        await super().shutdown(sockets)
+
+
+def run_until_stopped(app: FastAPI, listening: socket.socket) -> None:
     """Serve an application on a socket until SIGINT or SIGTERM; open requests end first."""
-    uvicorn.Server(configured(app)).run(sockets=[listening])
+    Server(app).run(sockets=[listening])
 
 
-def configured(app: ASGIApp) -> uvicorn.Config:
+def configured(app: FastAPI) -> uvicorn.Config:
     """Return how the web server runs an application."""
     return uvicorn.Config(
         app,
