@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import random
 import tempfile
+import time
 from pathlib import Path
 
 from load import Wire, fill, free_port, start
@@ -39,13 +40,16 @@ async def client(
         told[campaign, trial] = told.get((campaign, trial), 0) + 1
 
 
-async def run(store: str, kills: int, campaigns: list[str], clients: int) -> dict[tuple[str, int], int]:
-    """Kill the service again and again under load; return what was acknowledged."""
+async def run(
+    store: str, kills: int, campaigns: list[str], clients: int, minutes: float
+) -> tuple[int, dict[tuple[str, int], int]]:
+    """Kill the service again and again under load; return how often, and what was acknowledged."""
     port, told, stop = free_port(), {}, asyncio.Event()
     process = await asyncio.to_thread(start, store, port)
     tasks = [asyncio.create_task(client(place, port, campaigns, told, stop)) for place in range(clients)]
-    generator = random.Random(7)
-    for kill in range(1, kills + 1):
+    generator, end, kill = random.Random(7), time.monotonic() + 60 * minutes, 0
+    while kill < kills and time.monotonic() < end:
+        kill += 1
         goal = len(told) + generator.randrange(1, 40)
         while len(told) < goal:
             await asyncio.sleep(0.01)
@@ -58,20 +62,21 @@ async def run(store: str, kills: int, campaigns: list[str], clients: int) -> dic
     await asyncio.gather(*tasks)
     process.terminate()
     await asyncio.to_thread(process.wait)
-    return told
+    return kill, told
 
 
 def main() -> None:
     """Run, compare, and leave with 1 where something is missing or double."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=60.0, help="No further kill after so long.")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--store", default="")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         store = asked.store or folder
         campaigns = fill(store, 8, 0, "sobol")
-        told = asyncio.run(run(store, asked.kills, campaigns, asked.clients))
+        kills, told = asyncio.run(run(store, asked.kills, campaigns, asked.clients, asked.minutes))
         with contextlib.closing(read_ledger(store)) as ledger:
             entries = sum(ledger.verify().values())
             measured: list[tuple[str, int]] = []
@@ -83,7 +88,7 @@ def main() -> None:
     lost = set(told) - set(measured)
     double = len(measured) - len(set(measured)) + sum(count > 1 for count in told.values())
     unasked = set(proposed) - set(measured)
-    print(f"{asked.kills} kills, {len(told)} tells acknowledged, {entries} entries verified")
+    print(f"{kills} kills, {len(told)} tells acknowledged, {entries} entries verified")
     print(f"lost: {len(lost)}, told twice: {double}, proposed and never told: {len(unasked)}")
     raise SystemExit(bool(lost or double or unasked))
 

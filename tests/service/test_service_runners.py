@@ -94,16 +94,19 @@ def test_a_runner_survives_its_service(tmp_path: Path) -> None:
 def test_a_person_is_waited_for_without_holding_the_press(tmp_path: Path) -> None:
     """A campaign that waits for somebody to load a cell lets the press work on another one meanwhile."""
     by_hand = experiment_text(tmp_path, trials=1).replace("[laboratory]", '[laboratory]\nloading = "person"')
-    with served(tmp_path / "store", presses=ONE) as service, Client(service.url) as client:
+    with served(tmp_path / "store", presses=TWINS) as service, Client(service.url) as client:
         waiting = client.create(by_hand, presses=["*"], priority=5)
         wait_for(lambda: client.campaign(waiting)["in_flight"] == [1], "a proposal")
         other = client.create(experiment_text(tmp_path, trials=1), presses=["*"])
         wait_for(lambda: client.campaign(other)["phase"] == "closed", "the other campaign to end", within_s=120.0)
         assert client.trial(waiting, 1)["phase"] == "proposed"
-        client.confirm(waiting, 1, by="Ada")
+        with pytest.raises(LifecycleError, match="say under which press"):
+            client.confirm(waiting, 1, by="Ada")
+        client.confirm(waiting, 1, by="Ada", press="right")
         wait_for(lambda: client.campaign(waiting)["phase"] == "closed", "the first one to end", within_s=120.0)
         loaded = [event.by for kind, event in kinds(service, waiting) if kind == "Loaded"]  # type: ignore[attr-defined]
         assert loaded == ["Ada (local)"]
+        assert client.trial(waiting, 1)["press"] == "right"
         with pytest.raises(LifecycleError):
             client.confirm(waiting, 1)
 

@@ -94,9 +94,15 @@ class Telling(HowPressed):
 
 
 class Confirming(Body):
-    """The cell lies under the press."""
+    """Who says so."""
 
     by: Annotated[Words, Field(description="Who says so, where several share a login.")] = ""
+
+
+class Loading(Confirming):
+    """The cell lies under a press."""
+
+    press: Annotated[PressName | None, Field(description="Which, where several work on the campaign.")] = None
 
 
 class Rejecting(Confirming):

@@ -259,9 +259,9 @@ class Client:
         """One trial in full."""
         return self._get(f"/campaigns/{_part(campaign)}/trials/{trial}")
 
-    def confirm(self, campaign: str, trial: int, *, by: str = "") -> None:
-        """Say that the cell lies under the press."""
-        self._post(f"/campaigns/{_part(campaign)}/trials/{trial}/confirm", {"by": by})
+    def confirm(self, campaign: str, trial: int, *, by: str = "", press: str | None = None) -> None:
+        """Say that the cell lies under the press; under which, where several work on the campaign."""
+        self._post(f"/campaigns/{_part(campaign)}/trials/{trial}/confirm", {"by": by, "press": press})
 
     def reject(self, campaign: str, trial: int, *, reason: str = "rejected by a person", by: str = "") -> None:
         """Give a trial up."""

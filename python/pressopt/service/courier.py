@@ -62,6 +62,7 @@ class Courier:
         self._wake = threading.Event()
         self._ended = threading.Event()
         self._even = threading.Condition()
+        self._orders_seen = 0
         self._rounds = 0
         self._is_even = False
         self.reachable = threading.Event()
@@ -153,7 +154,7 @@ class Courier:
         told = dict(self._status)
         if campaign is not None:
             told["journal"] = self._journal(campaign)
-        answer = client.report(self._press, {**told, "words_after": heard})
+        answer = client.report(self._press, {**told, "words_after": heard, "orders_seen": self._orders_seen})
         if campaign is not None:
             self._taken[campaign] = answer["taken"]
         for word in answer["words"]:
@@ -164,7 +165,9 @@ class Courier:
             part.write_text(json.dumps(word["number"]))
             part.replace(words)
         for order in answer["orders"]:
-            self._on_order(order)
+            if order["number"] > self._orders_seen:
+                self._orders_seen = order["number"]
+                self._on_order(order["order"])
 
     def _due(self) -> str | None:
         """A campaign of which something has not been handed over."""
@@ -213,6 +216,3 @@ def digests_of(event: e.Event) -> tuple[str, ...]:
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """A reading as JSON has it."""
     return {name: value if value == value else None for name, value in values.items()}  # noqa: PLR0124
-
-
-__all__ = ["Courier", "digests_of"]

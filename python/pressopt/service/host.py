@@ -20,7 +20,7 @@ from pressopt.campaign.experiment_file import read_experiment
 from pressopt.campaign.journal import START
 from pressopt.campaign.ledger import Intake, Ledger, Receipt, Row, Write, row_of
 from pressopt.campaign.replay import CampaignState, replay
-from pressopt.errors import InputError, JournalError, JournalUnreadable
+from pressopt.errors import InputError, JournalUnreadable
 from pressopt.optimizer import Recommender
 from pressopt.service.acts import SERVICE, Placement, ServiceState, follow
 from pressopt.service.feed import Feed
@@ -333,6 +333,3 @@ class Host:
         finally:
             del self._keys[key]
             mine.set_result(None)
-
-
-__all__ = ["ID", "By", "Host", "JournalError", "KeyReused", "NotFound"]

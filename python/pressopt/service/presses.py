@@ -16,7 +16,7 @@ from pressopt.clock import wall_monotonic_s
 from pressopt.errors import InputError, LifecycleError, PressoptError, Violation
 from pressopt.pressing import PressCapability, SafeState
 from pressopt.service.acts import EntryRefused, PressOrdered, TrialAssigned, WordSent
-from pressopt.service.campaigns import Campaigns, trial_document, trial_of, trials_left
+from pressopt.service.campaigns import Campaigns, trial_of, trials_left
 from pressopt.service.courier import digests_of
 from pressopt.service.host import By, Host, NotFound
 from pressopt.service.hosted import Hosted
@@ -35,7 +35,12 @@ class PressDesk:
     plan: PressPlan
     reported_s: float | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
-    orders: list[str] = field(default_factory=list)
+    orders: list[tuple[int, str]] = field(default_factory=list)
+
+    def order(self, number: int, order: str) -> None:
+        """Leave an order for the runner; it is repeated until the runner says that it has seen its number."""
+        last = self.orders[-1][0] if self.orders else 0
+        self.orders.append((max(number, last + 1), order))
 
     @property
     def alive(self) -> bool:
@@ -180,7 +185,9 @@ class Presses:
     async def report(self, press: str, told: Mapping[str, Any], by: By) -> dict[str, Any]:
         """Take a runner's report and what it hands over of its journal; return what people said to it."""
         desk = self.desk(press)
-        desk.report = {key: value for key, value in told.items() if key not in {"journal", "words_after"}}
+        desk.report = {
+            key: value for key, value in told.items() if key not in {"journal", "words_after", "orders_seen"}
+        }
         desk.reported_s = wall_monotonic_s()
         taken = None
         if told.get("journal") is not None:
@@ -198,7 +205,9 @@ class Presses:
             for number, actor, word in self._host.state.words
             if word.press == press and number > after
         ]
-        orders, desk.orders = desk.orders, []
+        seen = told.get("orders_seen", 0)
+        desk.orders = [one for one in desk.orders if one[0] > seen]
+        orders = [{"number": number, "order": order} for number, order in desk.orders]
         return {"taken": taken, "words": words, "orders": orders}
 
     async def _take_over(self, press: str, journal: Mapping[str, Any], by: By) -> int:
@@ -261,8 +270,13 @@ class Presses:
 
     # ------------------------------------------------------------------ what people say
 
-    async def word(self, campaign: str, number: int, event: e.TrialEvent, by: By) -> dict[str, Any]:
-        """Write down what a person says of a trial, or send it to the runner that has it in hands."""
+    async def word(
+        self, campaign: str, number: int, event: e.TrialEvent, by: By, *, under: str | None = None
+    ) -> dict[str, Any]:
+        """Write down what a person says of a trial, or send it to the runner that has it in hands.
+
+        ``under``: the press under which the cell lies, where a person confirms one and several could do it.
+        """
         hosted = await self._host.hosted(campaign)
         async with hosted.lock:
             trial = trial_of(hosted.decided, number)
@@ -270,7 +284,7 @@ class Presses:
             press = self._host.state.assigned.get((campaign, number))
             acts: tuple[e.Event, ...] = ()
             if press is None and isinstance(event, e.Loaded):
-                acts = self._assignment(hosted, trial)
+                acts = self._assignment(hosted, trial, under)
             document = {"campaign": campaign, "trial": number, "noted": type(event).__name__, "sent_to": press}
             desk = self.desks.get(press or "")
             if desk is None or not desk.alive:
@@ -281,11 +295,11 @@ class Presses:
                 return await self._host.note((_sent(desk.plan.name, campaign, event),), by, document)
         return await wait()
 
-    def _assignment(self, hosted: Hosted, trial: TrialState) -> tuple[TrialAssigned, ...]:
+    def _assignment(self, hosted: Hosted, trial: TrialState, under: str | None) -> tuple[TrialAssigned, ...]:
         """Give a trial whose cell a person has loaded to the press that it lies under.
 
         Raises:
-            LifecycleError: That press has another cell in hands.
+            LifecycleError: Nobody said which of several, it cannot do this campaign, or it has another cell.
         """
         placement = self._host.state.placements[hosted.id]
         able = [
@@ -293,12 +307,20 @@ class Presses:
             for name, desk in self.desks.items()
             if placement.allows(name) and desk.plan.suits(hosted.experiment)
         ]
-        free = [name for name in able if not self._in_hands(name)]
-        if able and not free:
+        if under is None and len(able) > 1:
+            raise LifecycleError(f"say under which press the cell of trial {trial.number} lies: {', '.join(able)}")
+        if under is not None and under not in able:
             raise LifecycleError(
-                f"trial {trial.number} cannot be loaded: {', '.join(able)} has another cell in hands"
+                f"press '{under}' does not work on this campaign: {', '.join(able) or 'none does'}"
             )
-        return (TrialAssigned(free[0], hosted.id, trial.number),) if free else ()
+        if not able:
+            return ()
+        press = under or able[0]
+        if self._in_hands(press):
+            raise LifecycleError(
+                f"trial {trial.number} cannot be loaded: press '{press}' has another cell in hands"
+            )
+        return (TrialAssigned(press, hosted.id, trial.number),)
 
     def _in_hands(self, press: str) -> bool:
         """Whether a press has a trial that has not ended."""
@@ -326,14 +348,14 @@ class Presses:
             wait = await self._host.commit(hosted, events, by, document, acts=acts)
         answer = await wait()
         for press in running & self.desks.keys():
-            self.desks[press].orders.append("break-off")
+            self.desks[press].order(self._host.state.last_seq, "break-off")
         return answer
 
     async def order(self, press: str, order: str, by: By) -> dict[str, Any]:
         """Order a press to be made safe."""
         desk = self.desk(press)
         answer = await self._host.note((PressOrdered(press, order),), by, {"press": press, "order": order})
-        desk.orders.append(order)
+        desk.order(self._host.state.last_seq, order)
         return answer
 
     async def clear(self, press: str, person: str, note: str, by: By) -> dict[str, Any]:
@@ -373,6 +395,3 @@ def _capability(plain: Any) -> PressCapability | None:
         return PressCapability(**{**plain, "safe_state": SafeState(plain["safe_state"])})
     except (TypeError, KeyError, ValueError, PressoptError) as error:
         raise InputError([Violation("capability", f"cannot be read: {error}")]) from error
-
-
-__all__ = ["PressDesk", "Presses", "trial_document"]

@@ -360,11 +360,11 @@ async def get_file(
 
 @router.post("/campaigns/{campaign}/trials/{trial}/confirm", tags=["trials"])
 async def confirm(
-    service: Service, by: Operator, campaign: Campaign, trial: Trial, body: bodies.Confirming | None = None
+    service: Service, by: Operator, campaign: Campaign, trial: Trial, body: bodies.Loading | None = None
 ) -> Response:
     """Say that the cell of a trial lies under the press and may be pressed as proposed."""
-    name = _person(by, body)
-    return await _once(service, by, lambda: service.presses.word(campaign, trial, e.Loaded(trial, name), by))
+    event, under = e.Loaded(trial, _person(by, body)), body.press if body is not None else None
+    return await _once(service, by, lambda: service.presses.word(campaign, trial, event, by, under=under))
 
 
 @router.post("/campaigns/{campaign}/trials/{trial}/reject", tags=["trials"])

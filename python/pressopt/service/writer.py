@@ -109,6 +109,3 @@ class Writer:
                 one.done.set_exception(error)
             else:
                 one.done.set_result(numbers[place])
-
-
-__all__ = ["Writer"]
