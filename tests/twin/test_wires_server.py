@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pressopt.clock import FastClock, ScaledClock
+from pressopt.clock import AttendedClock, FastClock, ScaledClock
 from pressopt.errors import DeviceError, InterlockError, LinkError, WrongDeviceError
 from pressopt.impedance.spectrum import Sweep
 from pressopt.instruments import (
@@ -57,8 +57,10 @@ def test_what_the_press_did_is_what_the_analyser_sees(server: Served) -> None:
     """Pressed at 25 MPa through the wires, the cell's impedance falls below that at 1 MPa, by the same drivers."""
     twin, clock, profiles = server
     press = connect_press(profiles["press"], clock, twin.urls["press"])
-    analyzer = connect_analyzer(profiles["analyzer"], clock, twin.urls["analyzer"])
-    meter = connect_meter(profiles["meter"], clock, twin.urls["meter"])
+    # whoever presses looks: the machine's watchdog lets go after 10 s without a heartbeat
+    attended = AttendedClock(clock, period_s=5, attend=press.read)
+    analyzer = connect_analyzer(profiles["analyzer"], attended, twin.urls["analyzer"])
+    meter = connect_meter(profiles["meter"], attended, twin.urls["meter"])
     changer = connect_changer(press)
     assert changer is not None
     changer.load(5)
@@ -66,7 +68,7 @@ def test_what_the_press_did_is_what_the_analyser_sees(server: Served) -> None:
     total_ohm = []
     for pressure_mpa in (1.0, 25.0):
         press.command(force_kn=PELLET.die.force_kn(pressure_mpa), ramp_kn_s=0.5, temperature_c=25.0)
-        clock.sleep_s(600)
+        attended.sleep_s(600)
         reading = press.read()
         assert reading.state is PressState.HOLD
         assert reading.force_kn == pytest.approx(PELLET.die.force_kn(pressure_mpa), rel=0.05)

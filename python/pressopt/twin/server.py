@@ -186,7 +186,8 @@ def press_spec(profile: DeviceProfile) -> PressSpec:
     """A virtual press that can do what its profile says, up to the machine's limits."""
     if profile.press is None:
         raise ValueError(f"profile {profile.name!r} is a {profile.kind}, not a press")
-    press, ramp_kn_s, beat = profile.press, profile.limits.ramp_kn_s, profile.heartbeat
+    press, ramp_kn_s = profile.press, profile.limits.ramp_kn_s
+    beat = next((one.heartbeat for one in (profile, *profile.parts.values()) if one.heartbeat is not None), None)
     return PressSpec(
         limit_kn=press.capacity_kn,
         relief_kn=1.1 * press.capacity_kn,
