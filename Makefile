@@ -12,7 +12,8 @@ export PIP_DEFAULT_TIMEOUT ?= 60
 
 # All that ends in the wheel: nothing is built again while none of it is newer than the last installation.
 SOURCES := pyproject.toml Cargo.toml Cargo.lock $(shell find rust python -type f \
-	'(' -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' -o -name '*.json' -o -name '*.css' ')')
+	'(' -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' -o -name '*.json' -o -name '*.css' -o \
+	-name '*.js' -o -name '*.html' -o -name '*.svg' -o -name '*.xsd' -o -name '*.csv' ')')
 # The validator of research bundles: asks for an older rich than import-linter allows, and runs with the newer one.
 VALIDATOR := 'roc-validator>=0.13,<0.14'
 EXPERIMENT ?= experiments/li-lpscl-symmetric.toml
