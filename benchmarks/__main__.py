@@ -60,6 +60,7 @@ BENCHMARKS = {
     "instruments": Benchmark(
         "instruments/poll.py", "what polling a press costs, beside pymodbus", quick=("--seconds", "3")
     ),
+    "service": Benchmark("service/ask_tell.py", "ask and tell over HTTP, beside Optuna", quick=("--seconds", "3")),
     "optimizer": Benchmark(
         "optimizer/compare.py",
         "regret and latency, beside peers",
