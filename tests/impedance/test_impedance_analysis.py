@@ -175,6 +175,15 @@ def test_an_arc_below_the_band_asks_for_a_lower_sweep() -> None:
     assert found.outcomes == {}
 
 
+def test_too_few_points_in_the_arc_of_interest_are_named() -> None:
+    """Three points a decade show where the interface is and not what it is: the verdict says so, and the place."""
+    f = np.geomspace(1e6, 0.1, 19)
+    found = analyse(_spectrum(_cell(f), frequency=f), area_cm2=_AREA)
+    assert Cause.FEW_POINTS in found.verdict.causes
+    assert "apex" in " ".join(found.verdict.reasons)
+    assert Cause.FEW_POINTS not in analyse(_spectrum(_cell()), area_cm2=_AREA).verdict.causes
+
+
 def test_an_interface_that_is_too_small_to_see_says_so() -> None:
     """Under noise of 1 % an interface of 0.05 % gets a wide deviation and a note, and the cell stays exact."""
     found = analyse(_spectrum(_cell(interface=0.05, boundary=1e-3), noise=0.01), area_cm2=_AREA)

@@ -345,8 +345,8 @@ def test_clean_data_give_the_truth_under_any_weight(weight: str) -> None:
 def test_a_published_fit_is_met_and_a_better_one_found() -> None:
     """The example of impedance.py (Murbach et al., J. Open Source Softw. 5 (2020) 2349), with its start values.
 
-    R0 = 16.5 mΩ, R1 = 8.68 mΩ, C1 = 3.32 F, R2 = 5.39 mΩ, Wo = 63.7 mΩ and 238 s, C2 = 0.220 F. Without start values
-    a minimum below it is found.
+    R0 = 16.5 mΩ, R1 = 8.68 mΩ, C1 = 3.32 F, R2 = 5.39 mΩ, Wo = 63.7 mΩ and 238 s, C2 = 0.220 F. Without start
+    values a minimum below it is found.
     """
     (measured,) = read_spectra(Path(__file__).parent / "data" / "exampleData.csv")
     below = measured.impedance_ohm.imag < 0

@@ -185,6 +185,19 @@ def test_repeated_points_are_no_fault() -> None:
     assert judge(ImpedanceSpectrum(frequency, z)).kind is Kind.VALID
 
 
+def test_repeated_points_show_a_drift() -> None:
+    """Four frequencies measured again at the end, 10 % higher than before: a drift, whatever the arcs are."""
+    rng = np.random.default_rng(8)
+    cell = random_cell(rng, noise=0.005)
+    again = [10, 20, 30, 40]
+    frequency = np.concatenate([cell.frequency_hz, cell.frequency_hz[again]])
+    n = frequency.size
+    z = np.concatenate([cell.clean_ohm, cell.clean_ohm[again]]) * (1 + 0.1 * np.arange(n) / (n - 1))
+    verdict = judge(ImpedanceSpectrum(frequency, noisy(z, 0.005, rng)))
+    assert Cause.DRIFT in verdict.causes
+    assert verdict.drift == pytest.approx(0.1, abs=0.03)
+
+
 @pytest.mark.parametrize("area", [0.0, -1.0, float("nan")])
 def test_an_area_that_is_none_is_refused(area: float) -> None:
     """The area decides what a short is, so it must be one."""

@@ -26,6 +26,8 @@ _NEGLIGIBLE = 8.0
 _DISORDER = 20.0
 #: Confidence from which on only the candidates that agree make the answer.
 _SURE = 0.95
+#: Fewer points than this in the decade around its apex hardly show an arc (assumed).
+_POINTS_AROUND_APEX = 4
 #: Gain accuracy of an impedance analyser, relative (assumed; data sheets say 0.1 to 1 %).
 _ACCURACY = 0.003
 #: Width of the prior of a resistance: 1.5 decades either way of |Z|, which says next to nothing.
@@ -509,6 +511,14 @@ def _remarks(
             reasons=(reason, *verdict.reasons),
             above_hz=None,
         )
+    around = np.abs(np.log10(spectrum.frequency_hz[verdict.use] / taken.apex_hz)) < 0.5
+    if taken.apex_hz > low and around.sum() < _POINTS_AROUND_APEX:
+        reason = (
+            f"{int(around.sum())} points within half a decade of the interface's apex at {taken.apex_hz:.2g} Hz, "
+            f"fewer than {_POINTS_AROUND_APEX}: measure more points per decade"
+        )
+        causes, reasons = (*verdict.causes, Cause.FEW_POINTS), (*verdict.reasons, reason)
+        verdict = replace(verdict, causes=causes, reasons=reasons)
     if log_sd > 0.5:
         notes.append(
             f"the interface is known to a factor {math.exp(log_sd):.1f} only: its arc is small or half hidden"

@@ -73,8 +73,11 @@ pub(crate) fn best(
     heat.sort_by(|a, b| a.total().total_cmp(&b.total()));
     // Starts that have already met at one place need not go there twice.
     heat.dedup_by(|b, a| same(a, b));
+    // Priors say which arc is which: nothing is moved, and all that is promising is followed.
+    let guided = problem.prior.iter().any(|(_, precision)| *precision > 0.0);
+    let finalists = if guided { starts } else { (starts / 3).max(2) };
     let mut best: Option<Descent> = None;
-    for end in heat.into_iter().take((starts / 3).max(2)) {
+    for end in heat.into_iter().take(finalists) {
         let rival = best.as_ref().map_or(f64::INFINITY, Descent::total);
         if rival < enough {
             break;
@@ -90,7 +93,7 @@ pub(crate) fn best(
     }
     let mut best = best?;
     let arcs = scan.arcs();
-    for _ in 0..if arcs < 2 { 0 } else { ROUNDS } {
+    for _ in 0..if arcs < 2 || guided { 0 } else { ROUNDS } {
         let before = best.total();
         if before < enough {
             break;
