@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from export_campaign import agreed
 from pressopt.errors import InputError
 from pressopt.export.answer import Answer
+from pressopt.export.files import exported_more
 from pressopt.export.recipes import (
     BATCHML,
     DIALECTS,
@@ -31,6 +32,7 @@ from pressopt.export.recipes import (
 from pressopt.instruments.registers import encode
 from pressopt.pressing import Die, PressingProtocol, RollStage, Stage
 from pressopt.profiles import load_profile
+from pressopt.store import SqliteJournal
 
 DIE = Die(10.0)
 PRESS = "generic-plc-press-tcp"
@@ -167,3 +169,24 @@ def test_a_wrong_recipe_is_not_valid(protocol: PressingProtocol) -> None:
     """The schema is no rubber stamp: a step without its version is refused."""
     text = recipe(protocol).replace("<RecipeElementVersion>000000000000</RecipeElementVersion>", "", 1)
     assert not _schema().is_valid(text)
+
+
+def test_recipes_of_an_unfinished_campaign_say_so(answer: Answer, journal: SqliteJournal) -> None:
+    """A panel's CSV has no place for words, so its name begins with 'preliminary'; BatchML says why inside."""
+    early = replace(answer, open_because="the campaign is not finished: 5 of 12 trials are done")
+    for kind in ("setpoints", "plc"):
+        (name,) = exported_more(early, journal, kind)
+        assert name.startswith("preliminary-")
+        (finished,) = exported_more(answer, journal, kind)
+        assert not finished.startswith("preliminary")
+    (text,) = exported_more(early, journal, "batchml").values()
+    assert b"Preliminary: the campaign is not finished: 5 of 12 trials are done." in text
+    _schema().validate(text.decode())
+
+
+def test_a_failed_campaign_has_no_recipe(answer: Answer, journal: SqliteJournal) -> None:
+    """Without a protocol every recipe is refused with the reason."""
+    failed = replace(answer, protocol=None, open_because="the campaign ended without a valid measurement")
+    for kind in ("setpoints", "plc", "batchml"):
+        with pytest.raises(InputError, match="ended without a valid measurement"):
+            exported_more(failed, journal, kind)

@@ -100,15 +100,15 @@ def parts(
     yield Part("operator-sheet.txt", "Operator's sheet for a terminal",
                operator_text(answer, ram_area_cm2=ram_area_cm2).encode())  # fmt: skip
     if answer.protocol is not None:
-        die = experiment.cell.die
+        die, early = experiment.cell.die, "preliminary-" if answer.open_because else ""
         if not answer.protocol.rolled:
             yield Part(
                 "recipes/setpoints.csv", "Set points over time", setpoint_csv(answer.protocol, die).encode()
             )
         version = hashlib.sha256(document_bytes(document)).hexdigest()[:12]
         xml = batchml(answer.protocol, die, name=experiment.name, title=experiment.title, version=version,
-                      date=_last_entry(answer, journal))  # fmt: skip
-        yield Part("recipes/recipe.batchml.xml", "ISA-88 master recipe", xml.encode())
+                      date=_last_entry(answer, journal), status=answer.status)  # fmt: skip
+        yield Part(f"recipes/{early}recipe.batchml.xml", "ISA-88 master recipe", xml.encode())
     yield Part("trials.csv", "All trials", trials_csv(experiment, state).encode())
     yield Part("as-run.json", "As-run record", document_bytes(as_run_document(answer, journal)))
     yield Part("as-run.csv", "As-run record, one row per stage", as_run_csv(answer, journal).encode())

@@ -114,6 +114,8 @@ def exported_more(answer: Answer, journal: Journal, kind: More, wanted: Wanted |
         PressoptError: An optional library is missing, or the campaign has nothing for this format; says which.
     """
     wanted, name = wanted or Wanted(), MORE_FORMATS[kind]
+    if answer.open_because and kind in {"setpoints", "plc", "batchml"}:
+        name = f"preliminary-{name}"  # a panel's CSV has no place for words: the name of the file says it
     ram_area_cm2 = effective_ram_area_cm2(answer.experiment)
     experiment, state = answer.experiment, answer.state
     match kind:
@@ -139,6 +141,7 @@ def exported_more(answer: Answer, journal: Journal, kind: More, wanted: Wanted |
             text = batchml(
                 _protocol(answer), experiment.cell.die, name=experiment.name, title=experiment.title,
                 version=document_digest(document)[:12], date=provenance["last_entry_at"] or "",
+                status=answer.status,
             )  # fmt: skip
             return {name: text.encode()}
         case "bdf":
@@ -201,12 +204,13 @@ def _contact_resistance(answer: Answer) -> dict[str, Any]:
     if result is None or result.expected is None:
         raise InputError(f"this campaign expects no {quantity}: PyBaMM's contact resistance is made of that")
     cell, expected = answer.experiment.cell, result.expected
-    return pybamm_parameters(
+    plain = pybamm_parameters(
         (expected.median, expected.low, expected.high),
         area_cm2=cell.area_cm2,
         interfaces=cell.interfaces,
         source=result.source,
     )
+    return {**plain, "complete": answer.complete, "incomplete_because": answer.open_because}
 
 
 def drawn(

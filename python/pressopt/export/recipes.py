@@ -222,7 +222,9 @@ def _csv(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], dialect: Dial
 # ---------------------------------------------------------------------- ISA-88
 
 
-def batchml(protocol: PressingProtocol, die: Die, *, name: str, title: str, version: str, date: str) -> str:
+def batchml(
+    protocol: PressingProtocol, die: Die, *, name: str, title: str, version: str, date: str, status: str = ""
+) -> str:
     """Return an ISA-88 master recipe as BatchML 0701: formula, and one operation a stage with its phases.
 
     Args:
@@ -232,6 +234,7 @@ def batchml(protocol: PressingProtocol, die: Die, *, name: str, title: str, vers
         title: One line for people.
         version: Of the recipe: the digest of the protocol file.
         date: When the campaign wrote last, ISO 8601; empty: left out.
+        status: Why this is preliminary; empty: it is not.
     """
     ElementTree.register_namespace("", BATCHML)
     recipe = _element(None, "MasterRecipe")
@@ -240,6 +243,8 @@ def batchml(protocol: PressingProtocol, die: Die, *, name: str, title: str, vers
     if date:
         _text(recipe, "VersionDate", date)
     _text(recipe, "Description", title)
+    if status:
+        _text(recipe, "Description", status)
     _text(recipe, "Description", BATCHML_NOTICE)
     formula = _element(recipe, "Formula")
     for identifier, value, unit in _formula(protocol, die):
