@@ -192,7 +192,8 @@ def test_repeated_points_show_a_drift() -> None:
     again = [10, 20, 30, 40]
     frequency = np.concatenate([cell.frequency_hz, cell.frequency_hz[again]])
     n = frequency.size
-    z = np.concatenate([cell.clean_ohm, cell.clean_ohm[again]]) * (1 + 0.1 * np.arange(n) / (n - 1))
+    grown = 1 + 0.1 * np.arange(n) / (n - 1)
+    z = np.asarray(np.concatenate([cell.clean_ohm, cell.clean_ohm[again]]) * grown, dtype=np.complex128)
     verdict = judge(ImpedanceSpectrum(frequency, noisy(z, 0.005, rng)))
     assert Cause.DRIFT in verdict.causes
     assert verdict.drift == pytest.approx(0.1, abs=0.03)
