@@ -239,6 +239,12 @@ class PressRunner:
             self._hear(journal)
             self._ending.wait(_AFTER_FAULT_S)
             return False  # nothing else is taken up before this press is itself again
+        except PressoptError as error:  # a wrong profile, a full disk: nothing moves until somebody has mended it
+            _LOG.error("press %s: %s", self._plan.name, error)
+            self._courier.tell(message=str(error))
+            self._disconnect()
+            self._ending.wait(_AFTER_FAULT_S)
+            return False
         self._courier.tell(state=PressPhase.IDLE.value, trial=None, phase=None, measuring=None)
         if self._stop.now and not self._ending.is_set():
             if self._safe_ordered.is_set():
