@@ -39,6 +39,7 @@ from pressopt.instruments import (
     ManualPress,
     connect_analyzer,
     connect_changer,
+    connect_cycler,
     connect_laminator,
     connect_meter,
     connect_press,
@@ -67,7 +68,7 @@ WIRES = "wires.jsonl"
 #: How often the press is looked at while something else is measured, s: each look keeps its heartbeat.
 ATTENTION_S = 2.0
 #: Roles that a device can play in a laboratory, as experiment files name them.
-ROLES = ("press", "laminator", "analyzer", "meter")
+ROLES = ("press", "laminator", "analyzer", "meter", "cycler")
 
 
 # ---------------------------------------------------------------------- the laboratory
@@ -213,6 +214,8 @@ def _connect(
         laboratory.analyzer = connect_analyzer(
             profiles["analyzer"], attended, url=urls.get("analyzer"), tap=taps.get("analyzer")
         )
+    if "cycler" in profiles:
+        laboratory.cycler = connect_cycler(profiles["cycler"], attended, url=urls.get("cycler"))
     if "meter" in profiles:
         laboratory.meter = connect_meter(profiles["meter"], attended, url=urls.get("meter"), tap=taps.get("meter"))
     return laboratory

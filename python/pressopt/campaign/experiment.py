@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pressopt.errors import InputError, Violation
+from pressopt.impedance.cycling import CyclingPlan
 from pressopt.impedance.spectrum import Sweep
 from pressopt.optimizer import DesignSpace, Objective, OutcomeConstraint, Settings
 from pressopt.pressing import Cell, Limits, PressingProtocol, PressRecord, RollStage, SafeState, Stage
@@ -157,6 +158,7 @@ class LaboratoryPlan:
         loading: Whether a person confirms each cell, or a changer loads it.
         press, laminator: What works on the cell; one of the two.
         analyzer, meter: What measures it; one of the two.
+        cycler: What cycles it afterwards, where the experiment asks for that.
     """
 
     kind: Literal["twin", "bench"]
@@ -166,6 +168,7 @@ class LaboratoryPlan:
     laminator: Device | None = None
     analyzer: Device | None = None
     meter: Device | None = None
+    cycler: Device | None = None
 
 
 @dataclass(frozen=True)
@@ -192,6 +195,7 @@ class Experiment:
         laboratory: Where it runs.
         limits: The most that this experiment allows.
         materials_file: Materials of the user, beside the catalogue.
+        cycling: What a cell goes through after its measurement, for critical current or life.
     """
 
     name: str
@@ -213,6 +217,7 @@ class Experiment:
     laboratory: LaboratoryPlan
     limits: Limits
     materials_file: Path | None = None
+    cycling: CyclingPlan | None = None
 
     @property
     def rolled(self) -> bool:

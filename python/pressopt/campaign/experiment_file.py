@@ -27,6 +27,7 @@ from pressopt.campaign.reading import BAD, Range, Report, read_table
 from pressopt.campaign.schema import DEFAULT_PROFILES, FILE, Node, Rows, Table, Variants, spellings_of
 from pressopt.campaign.sense import Draft
 from pressopt.errors import ExperimentError, Violation
+from pressopt.impedance.cycling import CurrentStep, CyclingPlan, ramp_plan
 from pressopt.impedance.spectrum import Sweep
 from pressopt.optimizer import REPEAT, DesignSpace, Objective, OutcomeConstraint, Variable
 from pressopt.pressing import QUANTITIES, Cell, Die, Layer, Limits, Role, SafeState
@@ -131,6 +132,7 @@ class _Builder:
         cell = draft.cell = self._cell(values.get("cell"))
         draft.stages = self._stages(values.get("stages", []))
         draft.measurement = self._measurement(values.get("measurement"))
+        draft.cycling = self._cycling(values.get("cycling"))
         draft.limits = self._limits(values.get("limits"))
         draft.objectives = self._objectives(values.get("objectives", []))
         draft.constraints = self._constraints(values.get("constraints", []))
@@ -168,6 +170,7 @@ class _Builder:
             ),
             strategy=StrategyPlan(strategy["name"], strategy.get("risk")),
             laboratory=draft.laboratory,
+            cycling=draft.cycling,
             limits=draft.limits,
             materials_file=None if materials is None else self._path.parent / materials["file"],
         )
@@ -300,6 +303,32 @@ class _Builder:
             readings=values.get("readings", 10),
         )
 
+    def _cycling(self, values: Mapping[str, Any] | None) -> CyclingPlan | None:
+        """A rising ramp, or many cycles at one current."""
+        if not values or self._draft.cell is None or not {"half_cycle", "limit_v"} <= values.keys():
+            return None
+        ramp = [float(values[name]) for name in ("low_ma_cm2", "high_ma_cm2", "step_ma_cm2") if name in values]
+        life = [float(values[name]) for name in ("current_ma_cm2", "cycles") if name in values]
+        area_cm2, half_cycle_s, limit_v = self._draft.cell.area_cm2, values["half_cycle"], values["limit_v"]
+        if len(life) == 2 and not ramp:
+            return CyclingPlan((CurrentStep(life[0], half_cycle_s, int(life[1])),), area_cm2, limit_v)
+        if len(ramp) < 3 or life or not ramp[0] < ramp[1]:
+            self._report.add(
+                ("cycling",),
+                "give low_ma_cm2 < high_ma_cm2 and step_ma_cm2 for the critical current, or current_ma_cm2 and "
+                "cycles for life",
+            )
+            return None
+        low, high, step = ramp
+        return ramp_plan(
+            low_ma_cm2=low,
+            high_ma_cm2=high,
+            step_ma_cm2=step,
+            half_cycle_s=half_cycle_s,
+            area_cm2=area_cm2,
+            limit_v=limit_v,
+        )
+
     def _sweep(self, values: Mapping[str, Any]) -> Sweep:
         if values["kind"] != "impedance":
             return Sweep()
@@ -366,7 +395,8 @@ class _Builder:
             return None
         rolled = any(plan.kind == "roller" for plan in self._draft.stages)
         four_wire = self._draft.measurement is not None and self._draft.measurement.kind == "four-wire"
-        needed = ("laminator" if rolled else "press", "meter" if four_wire else "analyzer")
+        needed: tuple[str, ...] = ("laminator" if rolled else "press", "meter" if four_wire else "analyzer")
+        needed += ("cycler",) if self._draft.cycling is not None else ()
         devices: dict[str, Device] = {}
         for role in DEFAULT_PROFILES:
             entry = values.get(role)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pressopt.campaign.by_hand import Follower
 from pressopt.clock import Clock
-from pressopt.impedance.ports import ImpedanceAnalyzer, ResistanceMeter
+from pressopt.impedance.ports import Cycler, ImpedanceAnalyzer, ResistanceMeter
 from pressopt.pressing import Laminator, LaminatorCapability, Press, PressCapability, SampleChanger
 from pressopt.pressing.by_hand import HandPress
 
@@ -24,6 +24,7 @@ class Laboratory:
         changer: Who puts cells under the press by wire; None: a person does and confirms.
         analyzer: Measures impedance spectra, or None.
         meter: Measures four-wire resistance, or None.
+        cycler: Cycles the cell after its measurement, or None.
         by_hand: Where a person works the press: how; ``press`` then only says what it can do.
         follower: The virtual press that does what that person says, or None.
         on_close: Called last, in order (servers of a twin, ...).
@@ -36,6 +37,7 @@ class Laboratory:
     changer: SampleChanger | None = None
     analyzer: ImpedanceAnalyzer | None = None
     meter: ResistanceMeter | None = None
+    cycler: Cycler | None = None
     by_hand: HandPress | None = None
     follower: Follower | None = None
     on_close: list[Callable[[], None]] = field(default_factory=list)
@@ -61,14 +63,18 @@ class Laboratory:
             self.stop_measuring()
 
     def stop_measuring(self) -> None:
-        """Take the analyser off the cell."""
-        if self.analyzer is not None:
-            self.analyzer.make_safe()
+        """Take the current off the cell: the cycler's, and the analyser's."""
+        try:
+            if self.cycler is not None:
+                self.cycler.make_safe()
+        finally:
+            if self.analyzer is not None:
+                self.analyzer.make_safe()
 
     def close(self) -> None:
         """Close every line, then what serves them; the first error is raised after all were tried."""
         errors: list[Exception] = []
-        parts = (self.press, self.laminator, self.analyzer, self.meter)
+        parts = (self.press, self.laminator, self.analyzer, self.meter, self.cycler)
         closers = [part.close for part in parts if part is not None]
         for close in (*closers, *self.on_close):
             try:

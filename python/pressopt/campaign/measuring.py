@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pressopt.campaign import events as e
@@ -13,6 +13,7 @@ from pressopt.campaign.laboratory import Laboratory
 from pressopt.campaign.replay import TrialState
 from pressopt.errors import StageFailedError
 from pressopt.impedance import Analysis, ImpedanceSpectrum, analyse, judge, spectrum_from_bytes, spectrum_to_bytes
+from pressopt.impedance.cycling import cycling_from_bytes, cycling_to_bytes, find_end
 from pressopt.impedance.ports import ResistanceReading
 from pressopt.impedance.resistance import resistance_from_bytes, resistance_to_bytes
 from pressopt.optimizer.observation import Settings
@@ -72,12 +73,17 @@ class Measuring:
             InstrumentError: The analyser failed, or the press no longer holds the cell as it should.
         """
         if trial.measurements:
-            last = trial.measurements[-1]
+            cycled = [each for each in trial.measurements if each.kind == "cycling"]
+            last = [each for each in trial.measurements if each.kind != "cycling"][-1]
             data = blob(last.measurement)
             measured = (
                 self._judge_resistance(data, trial) if last.kind == "resistance" else self._judge(data, trial)
             )
+            if cycled:
+                return Taken(measured=self._with_cycling(measured, blob(cycled[-1].measurement)))
             if measured.verdict != "remeasure" or len(trial.measurements) >= ATTEMPTS:
+                if self._lab.cycler is not None and self._experiment.cycling is not None and not measured.failures:
+                    return self._cycle(trial, on_point)
                 return Taken(measured=measured)
             self._wait(self._experiment.measurement.settle_s, on_point)
         return self._take(trial, on_point)
@@ -112,6 +118,28 @@ class Measuring:
         except StageFailedError as error:
             lost = error
         return Taken(e.SpectrumRecorded(trial.number, digest_of(data), kind, attempt, name), data, lost)
+
+    def _cycle(self, trial: TrialState, on_point: Callable[[int, int], None]) -> Taken:
+        """Cycle a measured cell to its end, or to the end of the plan."""
+        cycler, plan = self._lab.cycler, self._experiment.cycling
+        assert cycler is not None  # step has looked
+        assert plan is not None
+        self._held(trial)
+        data = cycling_to_bytes(cycler.cycle(plan, on_point=on_point))
+        name = cycler.capability.name
+        return Taken(e.SpectrumRecorded(trial.number, digest_of(data), "cycling", 1, name), data)
+
+    def _with_cycling(self, measured: e.Measured, data: bytes) -> e.Measured:
+        """Join what cycling found to what was measured before."""
+        plan = self._experiment.cycling
+        assert plan is not None  # it was cycled by that plan
+        found = find_end(cycling_from_bytes(data), plan)
+        outcomes = dict(measured.outcomes)
+        if plan.constant and found.life_cycles is not None:
+            outcomes["cycle_life_cycles"] = found.life_cycles
+        elif found.critical_ma_cm2 is not None:
+            outcomes["critical_current_density_ma_cm2"] = found.critical_ma_cm2
+        return replace(measured, outcomes=outcomes, reasons=(*measured.reasons, *found.reasons))
 
     def _held(self, trial: TrialState) -> tuple[float, float]:
         """Return pressure and temperature at which the cell is held now; refuse to measure another state."""

@@ -23,6 +23,7 @@ _KINDS: Mapping[str, str] = {
     "laminator": "laminator",
     "analyzer": "impedance-analyzer",
     "meter": "resistance-meter",
+    "cycler": "cycler",
 }
 #: Shipped profiles of machines that a person works: they have no address.
 _UNWIRED = frozenset({"generic-hand-press"})
@@ -31,6 +32,7 @@ _WHY = {
     "laminator": "these stages are pressed between platens",
     "analyzer": "this experiment measures four-wire",
     "meter": "this experiment measures impedance",
+    "cycler": "this experiment has no table [cycling]",
 }
 
 

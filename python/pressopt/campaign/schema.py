@@ -24,6 +24,7 @@ DEFAULT_PROFILES: Mapping[str, str] = {
     "laminator": "generic-roll-laminator-tcp",
     "analyzer": "generic-methodscript-analyzer",
     "meter": "generic-scpi-milliohm-meter",
+    "cycler": "folder-drop-cycler",
 }
 
 
@@ -286,6 +287,19 @@ _MEASUREMENT = Variants(
     },
 )
 
+_DENSITY = Number(1e-6, 1e4)
+_CYCLING = Table(
+    {
+        "low_ma_cm2": Key(_DENSITY, "Current density of the first cycle of a ramp."),
+        "high_ma_cm2": Key(_DENSITY, "Current density at which the ramp ends."),
+        "step_ma_cm2": Key(_DENSITY, "How much it rises from cycle to cycle: the resolution of the result."),
+        "current_ma_cm2": Key(_DENSITY, "Instead of a ramp: the current density of all cycles, for life."),
+        "cycles": Key(Number(1, 100_000, whole=True), "How many cycles a life test lasts at most."),
+        "half_cycle": Key(_TIME, "Time of plating, and of stripping, in each cycle.", default=600.0),
+        "limit_v": Key(Number(1e-3, 100.0), "The cell has ended beyond this voltage, V.", default=1.0),
+    }
+)
+
 _BUDGET = Table(
     {
         "trials": Key(Number(1, 10_000, whole=True), "How many cells may be spent in all.", needed=True),
@@ -319,6 +333,7 @@ _DEVICES: Mapping[str, Key] = {
     "laminator": Key(DeviceEntry(), "The roll laminator, for roller stages."),
     "analyzer": Key(DeviceEntry(), "The impedance analyser."),
     "meter": Key(DeviceEntry(), "The four-wire milliohm meter."),
+    "cycler": Key(DeviceEntry(), "The cycler, where there is a table [cycling]."),
 }
 
 _LABORATORY = Variants(
@@ -369,6 +384,7 @@ FILE = Table(
         "objectives": Key(Rows(_OBJECTIVE), "What is to improve.", needed=True),
         "constraints": Key(Rows(_CONSTRAINT, least=0), "What has to hold.", default=()),
         "measurement": Key(_MEASUREMENT, "In which state, and by what, a cell is measured.", needed=True),
+        "cycling": Key(_CYCLING, "Cycling after the measurement, for critical current or life."),
         "budget": Key(_BUDGET, "How many cells may be spent.", needed=True),
         "strategy": Key(_STRATEGY, "How trials are chosen.", default={"name": "physics-gp"}),
         "laboratory": Key(_LABORATORY, "Where it runs.", needed=True),

@@ -12,6 +12,7 @@ from pressopt.campaign.experiment import STACK, LaboratoryPlan, MeasurementPlan,
 from pressopt.campaign.reading import BAD, Report, near_word
 from pressopt.campaign.schema import BUILT_IN_STRATEGIES
 from pressopt.errors import InputError
+from pressopt.impedance.cycling import CyclingPlan
 from pressopt.materials import Catalogue
 from pressopt.optimizer import Objective, OutcomeConstraint, Relation, Variable, strategies
 from pressopt.pressing import QUANTITIES, Cell, Die, Layer, Limits, MeasuredBy, Role
@@ -57,6 +58,7 @@ class Draft:
     measurement: MeasurementPlan | None = None
     limits: Limits | None = None
     laboratory: LaboratoryPlan | None = None
+    cycling: CyclingPlan | None = None
     objectives: list[tuple[Path, Objective]] = field(default_factory=list)
     constraints: list[tuple[Path, OutcomeConstraint]] = field(default_factory=list)
     devices_needed: tuple[str, ...] = ()
@@ -248,7 +250,12 @@ def _known_to_somebody(draft: Draft, path: Path, name: str, source: str) -> None
             return
     if source == "predicted" or draft.measurement is None or quantity.measured_by is MeasuredBy.PRESS:
         return
-    if quantity.measured_by is MeasuredBy.NONE:
+    if quantity.measured_by is MeasuredBy.CYCLING and draft.cycling is not None:
+        if (name == "cycle_life_cycles") != draft.cycling.constant:
+            wanted = "current_ma_cm2 and cycles" if name == "cycle_life_cycles" else "low_ma_cm2 to high_ma_cm2"
+            report.add((*path, "quantity"), f"{name} is measured with {wanted} in [cycling]: give those")
+        return
+    if quantity.measured_by in {MeasuredBy.NONE, MeasuredBy.CYCLING}:
         report.add(
             (*path, "quantity"),
             f'no configured instrument measures {name}: write source = "predicted" to let the physics say it, or '

@@ -17,6 +17,7 @@ _ROLES = {
     "laminator": "laminator",
     "impedance-analyzer": "analyzer",
     "resistance-meter": "meter",
+    "cycler": "cycler",
     "temperature-controller": "heater",
     "force-indicator": "indicator",
 }

@@ -78,6 +78,11 @@ class CyclingPlan:
         return sum(step.cycles for step in self.steps)
 
     @property
+    def constant(self) -> bool:
+        """Whether all cycles have one current: for life, not for the critical current."""
+        return len(self.steps) == 1
+
+    @property
     def duration_s(self) -> float:
         """How long all of it takes, s."""
         return sum(2 * step.cycles * step.half_cycle_s for step in self.steps)

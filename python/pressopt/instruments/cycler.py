@@ -12,6 +12,8 @@ from pressopt.clock import Clock, wall_monotonic_s, wall_pause_s
 from pressopt.errors import InputError, LimitError, LinkRefused, LinkTimeout, LinkVanished, ReplyError, Violation
 from pressopt.impedance.cycling import CyclingPlan, CyclingRecord, cycling_from_bytes, find_end
 from pressopt.impedance.ports import CyclerCapability
+from pressopt.instruments.opening import identified, profile_of_kind
+from pressopt.profiles import DeviceProfile
 
 #: The file that says what to run, for people and scripts of the other program.
 REQUEST = "pressopt-cycling.json"
@@ -172,3 +174,20 @@ class FolderCycler:
         except OSError as error:
             raise LinkVanished(f"{self._folder} is out of reach: {error}. Is the drive mounted?") from error
         return {name: (state.st_size, state.st_mtime_ns) for name, state in states.items() if state.st_size}
+
+
+def connect_cycler(profile: DeviceProfile | str, clock: Clock, url: str | None = None) -> FolderCycler:
+    """The cycler of ``profile``, whose folder is there; raises ProfileError and LinkRefused."""
+    loaded = profile_of_kind(profile, "cycler")
+    machine = loaded.cycler
+    assert machine is not None  # the profile was checked when it was loaded
+    cycler = FolderCycler(
+        Path(url or loaded.link.url),
+        clock,
+        name=loaded.name,
+        limit_a=machine.limit_a,
+        limit_v=machine.limit_v,
+        settle_s=machine.settle_s,
+        wait_s=machine.wait_s,
+    )
+    return identified(cycler)

@@ -13,6 +13,7 @@ class MeasuredBy(StrEnum):
     IMPEDANCE = "impedance"
     FOUR_WIRE = "four-wire"
     PRESS = "press"
+    CYCLING = "cycling"
     NONE = "none"
 
 
@@ -47,8 +48,8 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("contact_resistance_mohm_cm2", "electronic contact resistance", "mΩ cm²", "lower", True,
                  MeasuredBy.FOUR_WIRE),
         Quantity("critical_current_density_ma_cm2", "critical current density", "mA/cm²", "higher", True,
-                 MeasuredBy.NONE),
-        Quantity("cycle_life_cycles", "cycle life", "cycles", "higher", True, MeasuredBy.NONE),
+                 MeasuredBy.CYCLING),
+        Quantity("cycle_life_cycles", "cycle life", "cycles", "higher", True, MeasuredBy.CYCLING),
         Quantity("hot_spot_factor", "hot-spot factor", "", "lower", True, MeasuredBy.NONE),
         Quantity("relative_density", "relative density of the electrolyte", "", "higher", False, MeasuredBy.NONE),
         Quantity("short_probability", "probability of a short", "", "lower", False, MeasuredBy.NONE),

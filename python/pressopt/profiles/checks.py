@@ -86,6 +86,7 @@ _SECTION = {
     "laminator": "roll",
     "impedance-analyzer": "analyzer",
     "resistance-meter": "meter",
+    "cycler": "cycler",
     "temperature-controller": "heater",
     "force-indicator": "indicator",
 }
@@ -95,6 +96,7 @@ _ENGINES = {
     "laminator": (*_SIGNAL_ENGINES, "parts", "person"),
     "impedance-analyzer": ("methodscript", "scpi", "zahner-remote2", "folder"),
     "resistance-meter": ("scpi",),
+    "cycler": ("folder",),
     "temperature-controller": _SIGNAL_ENGINES,
     "force-indicator": _SIGNAL_ENGINES,
 }

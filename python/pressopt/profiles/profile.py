@@ -20,7 +20,13 @@ from pressopt.profiles.machine_units import UNITS
 from pressopt.profiles.places import STRICT, OfParts, Place, Register, TextLine, WordOrder
 
 Kind = Literal[
-    "press", "laminator", "impedance-analyzer", "resistance-meter", "temperature-controller", "force-indicator"
+    "press",
+    "laminator",
+    "impedance-analyzer",
+    "resistance-meter",
+    "temperature-controller",
+    "force-indicator",
+    "cycler",
 ]
 Engine = Literal[
     "modbus-tcp",
@@ -452,6 +458,24 @@ class BenchSignature:
 
 
 @dataclass(frozen=True, slots=True)
+class CyclerMachine:
+    """What a cycler may be asked, and how its tables are waited for (engine folder).
+
+    Attributes:
+        limit_a, limit_v: Highest current, A, and voltage, V.
+        settle_s: How long a table must stay as it is before it counts as whole, wall seconds.
+        wait_s: How long a table may take beyond its plan, laboratory s: a person may have to start it.
+    """
+
+    __pydantic_config__ = STRICT
+
+    limit_a: Positive
+    limit_v: Positive
+    settle_s: Positive = 2.0
+    wait_s: Positive = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceProfile:
     """One device, as its file describes it; made by :func:`pressopt.profiles.load_profile` only.
 
@@ -487,6 +511,7 @@ class DeviceProfile:
     roll: RollMachine | None = None
     analyzer: AnalyzerMachine | None = None
     meter: MeterMachine | None = None
+    cycler: CyclerMachine | None = None
     heater: HeaterMachine | None = None
     indicator: IndicatorMachine | None = None
     parts: Mapping[str, DeviceProfile] = field(default_factory=dict)

@@ -89,5 +89,9 @@ class Bench(Protocol):
         """One four-wire reading with noise."""
         ...
 
+    def endurance(self) -> tuple[float, float]:
+        """Critical current density (mA/cm²) and life (cycles) of the loaded cell."""
+        ...
+
 
 Real = npt.NDArray[np.float64]

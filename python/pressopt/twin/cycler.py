@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from pressopt.clock import Clock
 
+#: The file by which this program is told what to run.
+CYCLING_REQUEST = "pressopt-cycling.json"
 _LOOK_S = 0.02  # wall time between two looks into the folder
 _POINTS = 16  # rows of a half cycle
 _SHORTED = 0.05  # share of its resistance that a shorted cell keeps (assumed)

@@ -18,6 +18,7 @@ from typing import Self
 from pressopt.clock import Clock
 from pressopt.profiles import AnalyzerMachine, DeviceProfile
 from pressopt.twin.bench import Bench
+from pressopt.twin.cycler import CYCLING_REQUEST, CyclerProgram
 from pressopt.twin.face import MachineFace, Platens, face_of
 from pressopt.twin.faults import LineFaults
 from pressopt.twin.folder_program import FolderProgram
@@ -70,6 +71,7 @@ class TwinServer:
         self.workstations: dict[str, ZahnerDevice] = {}
         self.programs: dict[str, FolderProgram] = {}
         self.meters: dict[str, ScpiMeter] = {}
+        self.cyclers: dict[str, CyclerProgram] = {}
         self.platens: dict[str, Platens] = {}
         self._parts: dict[str, tuple[str, ...]] = {}
         self._own: TemporaryDirectory[str] | None = None
@@ -77,6 +79,8 @@ class TwinServer:
         for role, profile in profiles.items():
             if profile.parts:
                 self._serve_parts(role, profile)
+            elif profile.cycler is not None:
+                self.cyclers[role] = CyclerProgram(bench, clock, self._folder() / role, request=CYCLING_REQUEST)
             elif profile.analyzer is not None and profile.analyzer.folder is not None:
                 self._run_program(role, profile.analyzer.folder.request)
             else:
@@ -111,12 +115,14 @@ class TwinServer:
 
     def _run_program(self, role: str, request: str) -> None:
         """A measuring program that saves into a folder named after its role."""
-        if self._links is None:
-            self._own = self._own or TemporaryDirectory(prefix="pressopt-twin-")
-        place = Path(self._own.name) if self._own is not None else self._links
-        assert place is not None
-        program = FolderProgram(self.bench, self._clock, place / role, request=request)
-        self.programs[role] = program
+        self.programs[role] = FolderProgram(self.bench, self._clock, self._folder() / role, request=request)
+
+    def _folder(self) -> Path:
+        """Where programs that save files have their folders."""
+        if self._links is not None:
+            return self._links
+        self._own = self._own or TemporaryDirectory(prefix="pressopt-twin-")
+        return Path(self._own.name)
 
     def _device(self, role: str, profile: DeviceProfile) -> Device:
         if profile.analyzer is not None:
@@ -167,9 +173,12 @@ class TwinServer:
                 opening.enter_context(port)
             for program in self.programs.values():
                 opening.enter_context(program)
+            for cycler in self.cyclers.values():
+                opening.enter_context(cycler)
             self._open = opening.pop_all()
         self.urls = {role: port.url for role, port in self.ports.items()}
         self.urls |= {role: str(program.folder) for role, program in self.programs.items()}
+        self.urls |= {role: str(program.folder) for role, program in self.cyclers.items()}
         for role, parts in self._parts.items():
             each = {part: self.urls.pop(f"{role}.{part}") for part in parts}
             self.urls[role] = ",".join(f"{part}={url}" for part, url in each.items())
