@@ -129,3 +129,37 @@ def test_limits_say_where_failures_begin(doux: Surrogate) -> None:
     cracked = garnet.predict(pressed(dense.crack_mpa)).nominal["crack_probability"][0]
     assert cracked == pytest.approx(0.01, rel=0.01)
     assert Surrogate(CELLS["laminate"]()).limits().crack_mpa is None
+
+
+def test_sodium_gains_nothing_from_what_vendors_press_it_with() -> None:
+    """The claims of 100 to 200 MPa of assembly and 70 to 80 MPa held: contact is closed long before; pores short.
+
+    Sodium is softer than lithium, so a soft pellet shorts at lower pressure; on dense ceramics nothing shorts and
+    nothing is gained either. No paper stands behind the claims.
+    """
+    pressure = [[30.0], [75.0], [150.0]]
+    held = pressed(pressure, measure_at_mpa=[30.0, 75.0, 150.0])
+    soft = Surrogate(CELLS["Na|Na3PS4"]()).predict(held).nominal
+    dense = Surrogate(CELLS["Na|beta"]()).predict(held).nominal
+    for nominal in (soft, dense):
+        resistance = nominal["interfacial_resistance_ohm_cm2"]
+        assert resistance[2] > 0.9 * resistance[0]
+    assert soft["short_probability"][2] > 0.9
+    assert dense["short_probability"][2] == 0.0
+
+
+def test_creep_short_times_follow_doux(doux: Surrogate) -> None:
+    """Pressed at 25 MPa and cycled at 10, 15, 20 and 25 MPa: 474, 272, 190 and 48 h (Doux 2020, fig. 2b)."""
+    table = pressed(25.0, measure_at_mpa=[10.0, 15.0, 20.0, 25.0])
+    hours = 2 * doux.elements(table).nominal["creep_short_cycles"]
+    assert hours == pytest.approx([474.0, 272.0, 190.0, 48.0], rel=0.15)
+
+
+def test_conductivity_peaks_while_the_pressure_is_taken_off() -> None:
+    """Formed at 500 MPa, a sulfide conducts best near 150 MPa on the way back, as Schneider 2023 saw in Li7SiPS8."""
+    surrogate = Surrogate(CELLS["two-stage"]())
+    table = pressed([[500.0, 0.5]], measure_at_mpa=[10.0, 150.0, 500.0])
+    released, middle, full = surrogate.elements(table).nominal["conductivity_ms_cm"]
+    assert middle > released
+    assert middle > full
+    assert middle / released == pytest.approx(5.3 / 4.4, rel=0.15)
