@@ -156,7 +156,7 @@ def test_creep_short_times_follow_doux(doux: Surrogate) -> None:
 
 
 def test_conductivity_peaks_while_the_pressure_is_taken_off() -> None:
-    """Formed at 500 MPa, a sulfide conducts best near 150 MPa on the way back, as Schneider 2023 saw in Li7SiPS8."""
+    """Formed at 500 MPa, a sulfide conducts best near 150 MPa on the way back (Schneider 2023, Li7SiPS8)."""
     surrogate = Surrogate(CELLS["two-stage"]())
     table = pressed([[500.0, 0.5]], measure_at_mpa=[10.0, 150.0, 500.0])
     released, middle, full = surrogate.elements(table).nominal["conductivity_ms_cm"]
