@@ -137,7 +137,7 @@ class Commissioning:
         if press is not None:
             yield self._force_set_point
             yield self._low_force
-            if self.watchdog and self._heartbeats():
+            if self.watchdog and self.profile.heartbeats:
                 yield self._watchdog
 
     # ---- reading only
@@ -292,13 +292,9 @@ class Commissioning:
             press.make_safe()
         return self.good
 
-    def _heartbeats(self) -> list[DeviceProfile]:
-        """Profiles of the devices that watch a heartbeat."""
-        return [one for one in (self.profile, *self.profile.parts.values()) if one.heartbeat is not None]
-
     def _watchdog(self) -> None:
         """Under the low force, fall silent: the machine must act by itself."""
-        silent_s = max(one.heartbeat.plc_timeout_s for one in self._heartbeats() if one.heartbeat) * _SILENCE
+        silent_s = max(beat.plc_timeout_s for beat in self.profile.heartbeats) * _SILENCE
         if not self.person.agrees(
             f"Now the machine's watchdog: the press closes once more with {self._low_kn():.3g} kN, and pressopt "
             f"says nothing for {silent_s:.0f} s. Go on?"

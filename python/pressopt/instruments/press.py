@@ -142,7 +142,7 @@ class ProfilePress:
 
 def attend_s(profile: DeviceProfile) -> float:
     """How often the machine is to be looked at such that one lost look in two leaves its watchdog quiet, s."""
-    return profile.heartbeat.plc_timeout_s / 2.5 if profile.heartbeat is not None else math.inf
+    return min((beat.plc_timeout_s / 2.5 for beat in profile.heartbeats), default=math.inf)
 
 
 def press_capability(profile: DeviceProfile) -> PressCapability:

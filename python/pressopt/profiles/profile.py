@@ -534,6 +534,11 @@ class DeviceProfile:
         return tuple(name for name, signal in self.signals.items() if signal.interlock)
 
     @property
+    def heartbeats(self) -> tuple[Heartbeat, ...]:
+        """The heartbeats that must be kept: its own, or those of its parts."""
+        return tuple(one.heartbeat for one in (self, *self.parts.values()) if one.heartbeat is not None)
+
+    @property
     def recorded(self) -> bool:
         """Whether bytes of this device, or of a part of it, are to be written down."""
         return self.link.record or any(part.link.record for part in self.parts.values())

@@ -196,7 +196,7 @@ def press_spec(profile: DeviceProfile) -> PressSpec:
     if profile.press is None:
         raise ValueError(f"profile {profile.name!r} is a {profile.kind}, not a press")
     press, ramp_kn_s = profile.press, profile.limits.ramp_kn_s
-    beat = next((one.heartbeat for one in (profile, *profile.parts.values()) if one.heartbeat is not None), None)
+    beat = next(iter(profile.heartbeats), None)
     return PressSpec(
         limit_kn=press.capacity_kn,
         relief_kn=1.1 * press.capacity_kn,
