@@ -136,7 +136,7 @@ def test_published_points_narrow_the_argyrodite() -> None:
     data = data_from_published(LPSCL, catalogue_of(LPSCL), scatter=0.1)
     assert data.points >= 8
     assert data.surrogate.cell.die == Die(12.7)
-    found = calibrate(Calibrate(data, draws=128, chains=2), Inline())
+    found = calibrate(Calibrate(data, draws=64, chains=2), Inline())
     assert found.posterior.identified["conductivity_ms_cm"] < 0.6
     summary = summarize(found)
     assert summary["off_after"] <= summary["off_before"] + 0.05

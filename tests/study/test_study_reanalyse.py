@@ -85,6 +85,7 @@ def test_another_analysis_is_told(campaign: Path, monkeypatch: pytest.MonkeyPatc
     assert "recommended now:" in "\n".join(in_words([change]))
 
 
+@pytest.mark.long
 def test_processes_analyse_the_same_bits(campaign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Spectra in many blocks and two worker processes give the bytes of one process."""
     monkeypatch.setattr(module, "BLOCK", 2)

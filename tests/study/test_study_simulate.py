@@ -37,6 +37,7 @@ def test_all_combinations_are_arms_on_the_same_twins() -> None:
     assert met == {(arm, twin) for arm in range(16) for twin in (1, 2, 3)}
 
 
+@pytest.mark.long
 def test_processes_simulate_the_same_bits(tmp_path: Path) -> None:
     """Campaigns in two worker processes write the very files that one process writes."""
     job = _small(strategies=["gp"], initial=[2], trials=4, every=4)
