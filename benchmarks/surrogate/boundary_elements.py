@@ -2,8 +2,8 @@
 
 Run: python benchmarks/surrogate/boundary_elements.py [--sides 256 512 1024] [--peers-up-to 512]
 
-A self-affine face (Hurst 0.8, rms slope 0.1, wavelengths from a quarter to a fortieth of the side), pressed to about
-5, 20 and 50 % contact. All three stop at 1e-8; what each left as error is computed afterwards by the same formula.
+A self-affine face (Hurst 0.8, rms slope 0.1, wavelengths from a quarter to a fortieth of the side), pressed to
+about 5, 20 and 50 % contact. All three stop at 1e-8; what each left as error is computed afterwards by the same formula.
 Processor time, so that a busy machine changes little.
 """
 
@@ -115,9 +115,7 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument("--peers-up-to", type=int, default=1024, help="largest side on which the peers run")
     arguments = parser.parse_args()
-    print(
-        "| side | p/E* | share | law/BEM | ours, s (steps) | numpy, s | ratio | tamaas, s | ratio | Δ share |"
-    )
+    print("| side | p/E* | share | law/BEM | ours, s (steps) | numpy, s | ratio | tamaas, s | ratio | Δ share |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for side in arguments.sides:
         face = Topography.self_affine(

@@ -59,7 +59,7 @@ class _CircuitFit(TypedDict):
     starts: int
 
 class _Distribution(TypedDict):
-    """Time constants (m,), s; γ (m,), Ω per unit of ln τ; what stands in series; model (n,), Ω; peaks (s, Ω, F)."""
+    """Time constants (m,), s; γ (m,), Ω per unit of ln τ; what is in series; model (n,), Ω; peaks (s, Ω, F)."""
 
     tau_s: npt.NDArray[np.float64]
     gamma_ohm: npt.NDArray[np.float64]
@@ -127,7 +127,7 @@ def circuit_fit_many(
     upper: npt.NDArray[np.float64],
     starts: int,
 ) -> list[_CircuitFit | str]:
-    """Fits of spectra that stand one after the other, ``ends`` (m,) one past the last point of each; or why not."""
+    """Fits of spectra that stand one after another, ``ends`` (m,) one past the last point of each; or why not."""
 
 def circuit_profile(
     circuit: str,

@@ -245,7 +245,7 @@ def test_ctrl_c_is_not_hidden_by_a_press_that_cannot_be_made_safe(bench: Bench) 
 
 
 def test_a_stage_may_be_held_and_cooled_when_it_is_broken_off(bench: Bench) -> None:
-    """on_abort = hold_and_cool keeps the force and takes the heat away, while somebody looks; else the PLC acts."""
+    """on_abort = hold_and_cool keeps the force and takes the heat away while somebody looks; else the PLC acts."""
     seen: list[PressReading] = []
     with pytest.raises(StageFailedError):
         bench.run(

@@ -114,7 +114,8 @@ def _find(name_or_path: str | Path, folder: Path) -> tuple[str, str, Path]:
         if name not in shipped_profiles():
             close = nearest(name, list(shipped_profiles()))
             raise ProfileError(
-                f"no shipped profile is called '{name}'{close}: `pressopt devices` lists them; a file needs its path"
+                f"no shipped profile is called '{name}'{close}: "
+                "`pressopt devices` lists them; a file needs its path"
             )
         shipped = resources.files("pressopt.profiles") / "shipped" / f"{name}.toml"
         return shipped.read_text(encoding="utf-8"), name, folder
