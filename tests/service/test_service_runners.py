@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pressopt.campaign.experiment_file import read_experiment
 from pressopt.errors import InputError, LifecycleError
 from pressopt.service.client import Client
 from pressopt.service.press_plan import PressPlan, read_presses
@@ -129,6 +130,10 @@ def test_the_file_of_presses_tells_all_mistakes(tmp_path: Path) -> None:
         '[virtual]\nkind = "twin"\n'
     )
     left, virtual = read_presses(file)
+    by_hand = read_experiment(
+        experiment_text(tmp_path).replace("[laboratory]", '[laboratory]\nloading = "person"'), tmp_path / "x.toml"
+    )
+    assert (left.by_person(by_hand), virtual.by_person(by_hand)) == (False, True)
     assert (left.kind, left.devices["press"].url, virtual.kind) == ("bench", "tcp://10.0.0.9:502", "twin")
 
 

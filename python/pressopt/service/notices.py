@@ -19,8 +19,10 @@ import httpx
 
 from pressopt.campaign import events as e
 from pressopt.errors import InputError, Violation
+from pressopt.service.acts import Placement
 from pressopt.service.host import Host
 from pressopt.service.hosted import Hosted
+from pressopt.service.press_plan import PressPlan
 
 _LOG = logging.getLogger("pressopt.notices")
 #: Pauses before a notice is sent again, s of wall time; after the last one it is given up, and logged.
@@ -164,16 +166,18 @@ def _told(event: e.Event, *, by_person: bool) -> tuple[str, str] | None:
 class Notices:
     """Sends notices beside the service's own work."""
 
-    def __init__(self, host: Host, receivers: Receivers) -> None:
+    def __init__(self, host: Host, receivers: Receivers, plans: Sequence[PressPlan]) -> None:
         self._host = host
+        self._plans = plans
         self._receivers = receivers
         host.after_write.append(self._on_write)
 
     def _on_write(self, hosted: Hosted | None, events: Sequence[e.Event]) -> None:
         if hosted is None:
             return
-        placement = self._host.state.placements.get(hosted.id)
-        by_person = bool(placement and placement.presses) and hosted.experiment.laboratory.loading == "person"
+        placement, experiment = self._host.state.placements.get(hosted.id, Placement()), hosted.experiment
+        able = [one for one in self._plans if placement.allows(one.name) and one.suits(experiment)]
+        by_person = any(plan.by_person(experiment) for plan in able)
         for notice in notices_of(hosted, events, by_person=by_person):
             for address in self._receivers.webhooks:
                 self._host.spawn(self._send(f"webhook {address}", notice, lambda n, a=address: _post(a, n)))

@@ -43,6 +43,10 @@ class PressPlan:
         instrument = "meter" if experiment.measurement.kind == "four-wire" else "analyzer"
         return machine in self.devices and instrument in self.devices
 
+    def by_person(self, experiment: Experiment) -> bool:
+        """Whether a person puts the cells of this experiment under it."""
+        return (experiment.laboratory.loading if self.kind == "twin" else self.loading) == "person"
+
     def laboratory(self, experiment: Experiment, folder: Path) -> LaboratoryPlan:
         """Return where this press does a campaign: its own devices under its own name.
 
@@ -57,7 +61,7 @@ class PressPlan:
         for role in ("analyzer", "meter"):
             if getattr(wanted, role) is not None:
                 devices[role] = self.devices.get(role) or getattr(wanted, role)
-        loading = wanted.loading if self.kind == "twin" else self.loading
+        loading: Literal["automatic", "person"] = "person" if self.by_person(experiment) else "automatic"
         return LaboratoryPlan(kind=self.kind, seed=wanted.seed, loading=loading, **devices)
 
 

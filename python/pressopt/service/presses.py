@@ -133,8 +133,7 @@ class Presses:
         if state.phase is not CampaignPhase.OPEN:
             return None
         left = trials_left(hosted.experiment, state) > 0
-        person = self._by_person(desk, hosted)
-        if person:
+        if desk.plan.by_person(hosted.experiment):
             unassigned = [one for one in state.in_flight if (hosted.id, one.number) not in assigned]
             if not unassigned and left:
                 events = await self._campaigns.proposals(hosted, 1, capability)
@@ -148,12 +147,6 @@ class Presses:
         wait = await self._host.commit(hosted, events, by, {}, acts=(TrialAssigned(name, hosted.id, number),))
         await wait()
         return self._work_document(hosted, hosted.decided.trial(number))
-
-    @staticmethod
-    def _by_person(desk: PressDesk, hosted: Hosted) -> bool:
-        """Whether a person puts the cells of this campaign under this press."""
-        plan = desk.plan
-        return (hosted.experiment.laboratory.loading if plan.kind == "twin" else plan.loading) == "person"
 
     def _work_document(self, hosted: Hosted, trial: TrialState) -> dict[str, Any]:
         opened = hosted.decided.opened

@@ -65,7 +65,7 @@ async def run_service(settings: Settings, ledger: Ledger) -> AsyncIterator[Runni
         campaigns = Campaigns(host)
         presses = Presses(host, campaigns, settings.presses)
         if settings.receivers is not None:
-            Notices(host, settings.receivers)
+            Notices(host, settings.receivers, settings.presses)
         if settings.presses:
             host.spawn(Watching(host, settings).run())
         yield Running(settings, host, campaigns, presses, Looking(host))
