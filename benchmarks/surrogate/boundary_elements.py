@@ -2,9 +2,9 @@
 
 Run: python benchmarks/surrogate/boundary_elements.py [--sides 256 512 1024] [--peers-up-to 512]
 
-A self-affine face (Hurst 0.8, rms slope 0.1, wavelengths from a quarter to a fortieth of the side), pressed to
-about 5, 20 and 50 % contact. All three stop at 1e-8; what each left as error is computed afterwards by the same formula.
-Processor time, so that a busy machine changes little.
+A self-affine face (Hurst 0.8, rms slope 0.1, wavelengths from a quarter to a fortieth of the side), pressed
+to about 5, 20 and 50 % contact. All three stop at 1e-8; what each left as error is computed afterwards by the
+same formula. Processor time, so that a busy machine changes little.
 """
 
 from __future__ import annotations
