@@ -217,7 +217,7 @@ def _wanted_inside(count: int, seed: int) -> float:
 def test_the_wanted_arc_lies_in_its_interval_over_a_thousand_fits() -> None:
     """The slower arc's resistance lies in its own 95 % interval in 90 to 97 % of 1000 random spectra.
 
-    What is missed are arcs of a few percent of the noise: where nothing is to be seen, noise is fitted somewhere else.
+    What is missed are arcs of a few percent of the noise: where nothing is seen, noise is fitted elsewhere.
     """
     assert 0.90 <= _wanted_inside(1000, seed=5) <= 0.97
 
