@@ -6,6 +6,7 @@ that a new process goes on where an old one ended; only what may have moved the 
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -21,7 +22,9 @@ from pressopt.campaign.measuring import Measuring, SeparatorResistance
 from pressopt.campaign.replay import CampaignState, TrialState, check_wish, on_restart, replay
 from pressopt.clock import wall_pause_s
 from pressopt.errors import (
+    DeviceError,
     InstrumentError,
+    InterlockError,
     LifecycleError,
     LimitError,
     LinkError,
@@ -32,7 +35,7 @@ from pressopt.errors import (
 from pressopt.optimizer import Recommender
 from pressopt.optimizer.observation import Proposal, Recommendation
 from pressopt.optimizer.stopping import Budget, SmallGain, StoppingRule, TargetMet, first_reason
-from pressopt.pressing import LaminatorReading, PressCapability, PressReading, PressRecord, PressState
+from pressopt.pressing import Laminator, LaminatorReading, PressCapability, PressReading, PressRecord, PressState
 from pressopt.pressing.allowed import most_kn
 from pressopt.pressing.execution import check_protocol, execute, execute_rolling, finish
 from pressopt.pressing.record import record_to_bytes
@@ -153,6 +156,7 @@ class Runner:
         self._ask = ask
         self._given = given
         self._hand = self._person_at_press()
+        self._rolls_cool = False  # told to cool since they last worked
         self._seen_loaded: set[int] = set()  # cells whose loading this process was told of
         self.state = replay(journal.entries())
         self._measuring = Measuring(experiment, laboratory, separator_ohm)
@@ -433,10 +437,19 @@ class Runner:
 
     def _finish_machine(self) -> None:
         """Open the press after the last cell: what was measured needs it no longer."""
+        if self.laboratory.laminator is not None and self.laboratory.changer is None and self._hand is None:
+            self._cool_rolls(self.laboratory.laminator)
         press = self.laboratory.press
         if press is not None and self._hand is None:
             rate_kn_s = self.experiment.cell.die.force_kn(self.experiment.measurement.release_mpa_s)
             finish(press, self.laboratory.clock, ramp_kn_s=min(rate_kn_s, press.capability.limit_ramp_kn_s))
+
+    def _cool_rolls(self, laminator: Laminator) -> None:
+        """Let the rolls cool while a person has their hands at them; once, where the machine can be told."""
+        if not self._rolls_cool:
+            with contextlib.suppress(InterlockError, DeviceError):  # an open guard has its heater off by itself
+                laminator.warm(temperature_c=laminator.capability.min_c)
+            self._rolls_cool = True
 
     def _press(self, trial: TrialState) -> None:
         protocol = self.experiment.protocol(trial.settings)
@@ -457,6 +470,7 @@ class Runner:
             self._record(started, self._hand.first(trial.number, protocol))
             return
         self._record(started)
+        self._rolls_cool = False
 
         def on_reading(reading: PressReading | LaminatorReading) -> None:
             self.watcher.on_reading(trial, reading)
