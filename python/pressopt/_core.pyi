@@ -195,8 +195,15 @@ class GaussianProcess:
         signal: tuple[float, float] | None = None,
         fitted_noise: tuple[float, float] | None = None,
         mean_variance: float | None = None,
+        alike: npt.NDArray[np.float64] | None = None,
+        shared: tuple[float, float] | None = None,
+        warm: GaussianProcess | None = None,
     ) -> GaussianProcess:
-        """Largest evidence times prior; priors are (centre, spread) of logarithms. ValueError on bad numbers."""
+        """Largest evidence times prior; priors are (centre, spread) of logarithms. ValueError on bad numbers.
+
+        ``alike`` (n, n), 0 to 1: how alike the circumstances of two observations were (1: the same batch); what they
+        share has the variance whose prior is ``shared``. ``warm`` starts from the parameters of another process.
+        """
 
     @staticmethod
     def with_parameters(
@@ -209,8 +216,17 @@ class GaussianProcess:
         noise_variance: float,
         mean_variance: float,
         log_weights: npt.NDArray[np.float64] | None = None,
+        alike: npt.NDArray[np.float64] | None = None,
+        shared_variance: float = 0.0,
     ) -> GaussianProcess:
         """Conditions on the data with given parameters."""
+
+    def with_members(self, members: Sequence[int]) -> GaussianProcess:
+        """The same with only some members of the ensemble, in the order given."""
+
+    @property
+    def shared_variance(self) -> float:
+        """Variance of what observations of alike circumstances share; 0 without any."""
 
     def grown(
         self, point: npt.NDArray[np.float64], residuals: npt.NDArray[np.float64], noise: float
@@ -285,8 +301,10 @@ def gp_log_evidence(
     noise_variance: float,
     mean_variance: float,
     log_weights: npt.NDArray[np.float64] | None = None,
+    alike: npt.NDArray[np.float64] | None = None,
+    shared_variance: float = 0.0,
 ) -> tuple[float, npt.NDArray[np.float64]]:
-    """Log evidence and its gradient by the logarithms of length scales, signal and noise (d + 2,)."""
+    """Log evidence and its gradient by the logarithms of length scales, signal, noise (d + 2,), shared (d + 3,)."""
 
 def search_acquisition(
     candidates: npt.NDArray[np.float64],

@@ -253,6 +253,7 @@ def recommender_of(experiment: Experiment, space: DesignSpace | None = None) -> 
         prior=SurrogatePrior(experiment, surrogate_of(experiment)),
         replicates=experiment.budget.replicates,
         risk=strategy.risk,
+        cells_per_batch=strategy.cells_per_batch,
     )
 
 

@@ -121,6 +121,10 @@ class Budget:
     stopping: Stopping = field(default_factory=Stopping)
 
 
+#: Cells that one piece of foil usually serves (assumed).
+CELLS_PER_BATCH = 8
+
+
 @dataclass(frozen=True, slots=True)
 class StrategyPlan:
     """How trials are chosen.
@@ -128,10 +132,12 @@ class StrategyPlan:
     Attributes:
         name: Name of the engine.
         risk: Largest allowed predicted probability of a short, kept from the first trial on; ``None``: no bound.
+        cells_per_batch: How many cells share a foil, so that their readings err together; 0: that does not matter.
     """
 
     name: str = "physics-gp"
     risk: float | None = None
+    cells_per_batch: int = CELLS_PER_BATCH
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from pressopt.campaign import reach, sense
 from pressopt.campaign.experiment import (
+    CELLS_PER_BATCH,
     PLATEN_SETTINGS,
     ROLLER_SETTINGS,
     STACK,
@@ -168,7 +169,7 @@ class _Builder:
                 replicates=budget.get("replicates"),
                 stopping=Stopping(budget["stop_at_target"], budget.get("stop_gain_below")),
             ),
-            strategy=StrategyPlan(strategy["name"], strategy.get("risk")),
+            strategy=StrategyPlan(strategy["name"], strategy.get("risk"), strategy.get("cells_per_batch", CELLS_PER_BATCH)),
             laboratory=draft.laboratory,
             cycling=draft.cycling,
             limits=draft.limits,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pressopt.campaign.experiment import CELLS_PER_BATCH
 from pressopt.pressing import QUANTITIES
 from pressopt.units import kind_of_quantity, suffix
 
@@ -324,6 +325,12 @@ _STRATEGY = Table(
         "risk": Key(
             Number(above=0.0, below=1.0),
             "Largest predicted probability of a short that a trial may carry, from the first trial on.",
+        ),
+        "cells_per_batch": Key(
+            Number(0, 1000, whole=True),
+            "How many cells share a foil (or what else differs between batches): their readings err together. "
+            "0 when that does not matter.",
+            default=CELLS_PER_BATCH,
         ),
     }
 )

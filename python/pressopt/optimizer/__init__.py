@@ -11,7 +11,7 @@ from pressopt.optimizer.observation import (
     Settings,
     Value,
 )
-from pressopt.optimizer.question import Prior, Question
+from pressopt.optimizer.question import Prior, Question, SelectivePrior
 from pressopt.optimizer.recommender import Recommender
 from pressopt.optimizer.relation import Relation
 from pressopt.optimizer.repeating import REPEAT
@@ -42,6 +42,7 @@ __all__ = [
     "Recommendation",
     "Recommender",
     "Relation",
+    "SelectivePrior",
     "Settings",
     "SmallGain",
     "StoppingRule",

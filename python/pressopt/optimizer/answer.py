@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pressopt._core import search_acquisition
 from pressopt.errors import InputError
 from pressopt.optimizer.beliefs import Belief, Beliefs, believe
-from pressopt.optimizer.candidates import as_settings, climb, spread
+from pressopt.optimizer.candidates import as_settings, spread
+from pressopt.optimizer.choice import RISKY, best_protocol, shortfall
 from pressopt.optimizer.gaussian import most_gain, non_dominated
 from pressopt.optimizer.goals import from_model, on_log_scale
 from pressopt.optimizer.observation import Interval, Recommendation, Settings
@@ -21,15 +21,6 @@ from pressopt.optimizer.space import even_places
 
 Array = NDArray[np.float64]
 
-#: Standard deviations that doubt costs a protocol in the comparison: between two equals the better known one wins.
-CAUTION = 0.5
-#: What a missing unit of log probability of a rule costs, in scales of the objective; more than any difference of
-#: values.
-_BREACH = 50.0
-#: The same for the probability of success, on top of the cells that are lost: 3 scales at one in two (assumed).
-_RISKY = 5.0
-#: A recommended protocol should succeed with this probability, where any does.
-_SUCCESS = 0.9
 #: How much worse the result may become inside the process window, relative.
 WINDOW_TOLERANCE = 0.1
 #: Places at which each setting is looked at for the window.
@@ -51,7 +42,7 @@ def recommend(question: Question, *, physics: bool) -> Recommendation:
     visited = beliefs.points[beliefs.valid]
     front: tuple[tuple[Settings, Mapping[str, Interval]], ...] = ()
     if len(beliefs.objectives) == 1:
-        settings = _best(beliefs, rng, visited)
+        settings = best_protocol(beliefs, rng)
     else:
         settings, front = _best_of_front(beliefs, rng, visited)
     point = question.space.to_unit(settings)[None, :]
@@ -83,61 +74,6 @@ def _success_at(beliefs: Beliefs, point: Array, settings: Settings) -> float:
     return (len(beliefs.points) + 1.0) / (len(beliefs.points) + 2.0)
 
 
-def _least(beliefs: Beliefs) -> list[float]:
-    return [*(math.log(constraint.probability) for constraint in beliefs.question.constraints), math.log(_SUCCESS)]
-
-
-def _penalty(beliefs: Beliefs, points: Array, settings: Sequence[Settings]) -> Array:
-    """Shape (n,): what missing probabilities cost, in scales and negative; 0 where all is as sure as asked."""
-    least = _least(beliefs)
-    missing = _RISKY * np.minimum(beliefs.log_success(points, settings) - least[-1], 0.0)
-    if beliefs.constraints:
-        logs = beliefs.log_constraints(points, settings) - np.array(least[:-1])[:, None]
-        missing = missing + _BREACH * np.minimum(logs, 0.0).sum(axis=0)
-    return missing
-
-
-def _best(beliefs: Beliefs, rng: np.random.Generator, visited: Array) -> Settings:
-    """Where expected value, doubt and rules together are best, among all that the press can set."""
-    question, belief = beliefs.question, beliefs.objectives[0]
-
-    def value(points: Array, settings: Sequence[Settings]) -> Array:
-        mixture = belief.at(points, settings)
-        cost = mixture.mean + CAUTION * np.sqrt(mixture.variance)
-        cost += beliefs.waste(belief, mixture.mean, points, settings)
-        return -cost / belief.scale + _penalty(beliefs, points, settings)
-
-    inside = visited[question.space.allowed(np.clip(visited, 0.0, 1.0))] if len(visited) else visited
-    start = np.vstack([np.clip(inside, 0.0, 1.0), spread(question, rng, 9 if beliefs.pure else 8, inside[-6:])])
-    if beliefs.pure and belief.pure is not None:
-        bounds = []
-        for constraint, one in zip(question.constraints, beliefs.constraints, strict=True):
-            low, high = constraint.model_bounds
-            assert one.pure is not None, "pure beliefs hold pure processes"
-            bounds.append((one.pure, (low - one.shift) / one.scale, (high - one.shift) / one.scale))
-        points, _ = search_acquisition(
-            start,
-            [belief.pure],
-            answer=(CAUTION, _least(beliefs)),
-            constraints=bounds,
-            success=beliefs.feasibility.classifier,
-            free=question.space.free,
-            relations=question.space.linear_relations,
-        )
-    else:
-        points, _ = climb(question, rng, value, start)
-    settable = [question.space.settable(question.space.from_unit(point)) for point in points[:64]]
-    options: list[Settings] = [settings for settings in settable if settings is not None]
-    options += [one for one, valid in zip(beliefs.settings, beliefs.valid, strict=True) if valid]
-    admissible = question.admissible(options)
-    options = [one for one, allowed in zip(options, admissible, strict=True) if allowed]
-    if not options:
-        raise InputError("no settable protocol keeps all rules: widen limits, loosen relations or raise 'risk'")
-    # Rounding to the steps of the press moves the points, so they are judged again.
-    worth = value(np.array([question.space.to_unit(one) for one in options]), options)
-    return options[int(np.argmax(worth))]
-
-
 def _best_of_front(
     beliefs: Beliefs, rng: np.random.Generator, visited: Array
 ) -> tuple[Settings, tuple[tuple[Settings, Mapping[str, Interval]], ...]]:
@@ -156,7 +92,7 @@ def _best_of_front(
             )
         points = np.array([question.space.to_unit(one) for one in options])
         values = np.column_stack([belief.at(points, options).mean for belief in beliefs.objectives])
-        missing = _penalty(beliefs, points, options)
+        missing = shortfall(beliefs, points, options)
         kept = np.flatnonzero(missing >= missing.max() - 1e-12)
         best = kept[non_dominated(values[kept])]
         if width:
@@ -181,7 +117,7 @@ def _window(beliefs: Beliefs, point: Array, settings: Settings) -> dict[str, tup
     space = question.space
     here = [belief.at(point[None, :], [settings]).mean[0] for belief in beliefs.objectives]
     allowed_loss = [_tolerance(belief, value) for belief, value in zip(beliefs.objectives, here, strict=True)]
-    least = min(float(_penalty(beliefs, point[None, :], [settings])[0]), 0.0) - 0.05 * _RISKY
+    least = min(float(shortfall(beliefs, point[None, :], [settings])[0]), 0.0) - 0.05 * RISKY
     window = {}
     for variable, columns in zip(space.variables, space.columns, strict=True):
         if not variable.numeric:
@@ -191,7 +127,7 @@ def _window(beliefs: Beliefs, point: Array, settings: Settings) -> dict[str, tup
         line = np.repeat(point[None, :], len(places), axis=0)
         line[:, columns.start] = places
         along: list[Settings] = [{**settings, variable.name: variable.from_unit(float(u))} for u in places]
-        good = space.allowed(line) & (_penalty(beliefs, line, along) >= least)
+        good = space.allowed(line) & (shortfall(beliefs, line, along) >= least)
         if question.risk is not None:
             good &= question.risks(along) <= question.risk
         for belief, value, loss in zip(beliefs.objectives, here, allowed_loss, strict=True):

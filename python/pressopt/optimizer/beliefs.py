@@ -15,18 +15,22 @@ from numpy.typing import NDArray
 
 from pressopt._core import GaussianProcess, log_normal_cdf
 from pressopt.errors import InputError
+from pressopt.optimizer.circumstances import alike, between_batches
 from pressopt.optimizer.feasibility import Feasibility, feasibility
 from pressopt.optimizer.goals import Objective, OutcomeConstraint, from_model, measurement_to_model, on_log_scale
+from pressopt.optimizer.interior import COPIES, Bowls, bowls
 from pressopt.optimizer.observation import Interval, Settings
-from pressopt.optimizer.question import Prior, Question, achieved
+from pressopt.optimizer.question import Prior, Question, SelectivePrior, achieved, draws_of
 from pressopt.optimizer.space import key_of
 
 Array = NDArray[np.float64]
 
 #: Below so many observations nothing can be said against the physics.
 _ENOUGH_TO_JUDGE = 3
-#: Components with less weight than this are left out of predictions.
+#: Weight of physics, or of the plain process, below which it is left out.
 _NEGLIGIBLE = 1e-4
+#: Draws of the physics that stand for all in predictions: enough for quantiles, few enough to search with.
+_KEPT_DRAWS = 32
 #: Discrepancy of the physics: centre and spread of its log variance relative to the spread of the data: a third of
 #: the spread, within a factor of four and a half (assumed).
 _DISCREPANCY = (math.log(0.3**2), 1.5)
@@ -45,6 +49,9 @@ _SPOILT_LOG, _SPOILT_LINEAR = math.log(2.0), 2.0
 _AHEAD = 2
 #: Below so many readings none can be told from the rest; of more, at most one in so many is set aside.
 _ENOUGH_TO_DOUBT, _ONE_IN = 6, 5
+#: What new parameters may add to the evidence when a reading is set aside, beyond the density of that reading
+#: (assumed): readings that could not be worth it are not tried.
+_HOPE = 2.0
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,43 @@ class Mixture:
 
 
 @dataclass(frozen=True)
+class Draws:
+    """Some members of the ensemble of the physics: draws of its parameters, with or without a bowl.
+
+    Attributes:
+        members: Shape (k,): their places in the ensemble.
+        weights: Shape (k,): their weights, summing to one.
+        count: Draws of the physics; member ``j`` belongs to draw ``j % count``.
+    """
+
+    members: NDArray[np.intp]
+    weights: Array
+    count: int
+
+    @staticmethod
+    def of(weights: Array, count: int) -> Draws:
+        """At most ``_KEPT_DRAWS`` members that stand for all: systematic resampling, the same for the same weights.
+
+        Source:
+            Kitagawa, J. Comput. Graph. Stat. 5 (1996) 1.
+        """
+        share = weights / weights.sum()
+        if len(share) <= _KEPT_DRAWS:
+            members = np.flatnonzero(share > 0.0)
+            return Draws(members, share[members] / share[members].sum(), count)
+        marks = (np.arange(_KEPT_DRAWS) + 0.5) / _KEPT_DRAWS
+        hits = np.minimum(np.searchsorted(np.cumsum(share), marks), len(share) - 1)
+        members, counts = np.unique(hits, return_counts=True)
+        return Draws(members, counts / _KEPT_DRAWS, count)
+
+    def expect(self, prior: Prior, quantity: str, settings: Sequence[Settings]) -> Array:
+        """Shape (k, n): what their draws of the physics expect, without bowls."""
+        rows, back = np.unique(self.members % self.count, return_inverse=True)
+        expected: Array = draws_of(prior, quantity, settings, rows)[back]
+        return expected
+
+
+@dataclass(frozen=True)
 class Belief:
     """What is believed about one quantity.
 
@@ -105,8 +149,10 @@ class Belief:
         plain: The process without physics; ``None`` when nothing was measured.
         discrepancy: The process on what physics leaves; ``None`` without physics.
         physics_share: Weight of the physics against the plain process, 0 to 1.
-        draw_weights: Posterior weight of each draw of the physics.
+        draws: The members of the ensemble of the physics that stand for all of them.
+        bowls: What each member adds to its draw of the physics; ``None`` where nothing was measured that could tell.
         noise: Variance of one reading, scaled.
+        batch: Variance that the readings of one batch share, scaled; part of ``noise``.
         doubted: Rows of the history whose readings are taken for those of spoilt cells.
     """
 
@@ -117,8 +163,10 @@ class Belief:
     plain: GaussianProcess | None
     discrepancy: GaussianProcess | None = None
     physics_share: float = 0.0
-    draw_weights: Array = field(default_factory=lambda: np.zeros(0))
+    draws: Draws | None = None
+    bowls: Bowls | None = None
     noise: float = 0.0
+    batch: float = 0.0
     prior: Prior | None = None
     doubted: tuple[int, ...] = ()
 
@@ -135,21 +183,25 @@ class Belief:
             means.append(self.shift + self.scale * correction)
             variances.append(np.broadcast_to(self.scale**2 * variance[:, None], correction.shape))
             weights.append(np.array([math.log1p(-self.physics_share)]))
-        if self.prior is not None and self.physics_share > 0.0:
-            kept = np.flatnonzero(self.draw_weights > _NEGLIGIBLE * self.draw_weights.max())
-            expected = self.sign * draws_of(self.prior, self.quantity, settings)[kept].T
+        if self.prior is not None and self.draws is not None and self.physics_share > 0.0:
+            expected = self._expected(points, settings).T
             if self.discrepancy is not None:
                 correction, variance = self.discrepancy.predict(points)
-                expected = expected + self.scale * correction[:, kept]
+                expected = expected + self.scale * correction
                 spread = self.scale**2 * variance[:, None]
             else:
                 # Physics alone: what no instrument measures has no discrepancy that could be learned.
                 spread = np.full((len(points), 1), 1e-4 * self.scale**2)
             means.append(expected)
             variances.append(np.broadcast_to(spread, expected.shape))
-            share = self.draw_weights[kept] / self.draw_weights[kept].sum()
-            weights.append(math.log(self.physics_share) + np.log(share))
+            weights.append(math.log(self.physics_share) + np.log(self.draws.weights))
         return Mixture(np.hstack(means), np.hstack(variances), np.concatenate(weights))
+
+    def _expected(self, points: Array, settings: Sequence[Settings]) -> Array:
+        """Shape (members, n): what physics and bowls expect, signed."""
+        assert self.prior is not None and self.draws is not None, "asked where physics speaks"
+        expected = self.sign * self.draws.expect(self.prior, self.quantity, settings)
+        return expected if self.bowls is None else expected + self.bowls.at(points, self.draws.members)
 
     def grown(self, point: Array, settings: Settings) -> Belief:
         """As if the expected value had been read at a point: a pending trial teaches where not to look again."""
@@ -157,8 +209,8 @@ class Belief:
         value = float(self.at(point[None, :], [settings]).mean[0])
         if plain is not None:
             plain = plain.grown(point, np.array([(value - self.shift) / self.scale]), 0.0)
-        if discrepancy is not None and self.prior is not None:
-            expected = self.sign * draws_of(self.prior, self.quantity, [settings])[:, 0]
+        if discrepancy is not None and self.prior is not None and self.draws is not None:
+            expected = self._expected(point[None, :], [settings])[:, 0]
             discrepancy = discrepancy.grown(point, (value - expected) / self.scale, 0.0)
         return replace(self, plain=plain, discrepancy=discrepancy)
 
@@ -171,17 +223,6 @@ class Belief:
             low, median, high = (from_model(self.quantity, self.sign * float(value)) for value in values)
             found.append(Interval(median, min(low, high), max(low, high), probability))
         return found
-
-
-def draws_of(prior: Prior, quantity: str, settings: Sequence[Settings]) -> Array:
-    """Shape (k, n): the draws of the physics; what is not finite is brought to the edge of what is."""
-    draws = np.asarray(prior.draws(quantity, settings), dtype=float)
-    if np.isfinite(draws).all():
-        return draws
-    finite = draws[np.isfinite(draws)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
-    tamed: Array = np.nan_to_num(draws, nan=high, posinf=high, neginf=low)
-    return tamed
 
 
 @dataclass(frozen=True)
@@ -258,24 +299,26 @@ def believe(question: Question, *, physics: bool) -> Beliefs | None:
     told = [observation for observation in question.history if observation.feasible is not None]
     places = [achieved(question.space, observation) for observation in told]
     points = np.array([question.space.to_unit(place) for place in places]).reshape(-1, question.space.dimension)
+    if isinstance(question.prior, SelectivePrior):
+        question.prior.remember([*places, *question.space.probes])
     valid = np.array([bool(observation.feasible) for observation in told], dtype=bool)
     goals: list[Objective | OutcomeConstraint] = [*question.objectives, *question.constraints]
     possible = feasibility(points, places, valid, question.prior if physics else None)
     measured: dict[str, Belief] = {}
-    weights: Array | None = None
+    draws: Draws | None = None
     for goal in goals:
         if goal.source == "measured" and goal.quantity not in measured:
             belief = _learn(question, goal.quantity, places, points, possible, physics=physics)
             if belief is None:
                 return None
             measured[goal.quantity] = belief
-            if weights is None and belief.discrepancy is not None:
-                weights = belief.draw_weights
+            if draws is None and belief.discrepancy is not None:
+                draws = belief.draws
     found = []
     for goal in goals:
         sign = goal.sign if isinstance(goal, Objective) else 1.0
         belief = (
-            measured[goal.quantity] if goal.source == "measured" else _foresee(question, goal.quantity, weights)
+            measured[goal.quantity] if goal.source == "measured" else _foresee(question, goal.quantity, draws)
         )
         found.append(_with_sign(question, belief, sign, places, points, possible, physics=physics))
     names = question.space.names
@@ -317,23 +360,23 @@ def _speaks_of(question: Question, quantity: str) -> bool:
     if question.prior is None:
         return False
     try:
-        question.prior.draws(quantity, question.space.sample(1, seed=0))
+        question.prior.draws(quantity, question.space.probes[:1])
     except KeyError:
         return False
     return True
 
 
-def _foresee(question: Question, quantity: str, weights: Array | None) -> Belief:
+def _foresee(question: Question, quantity: str, draws: Draws | None) -> Belief:
     """What physics alone expects."""
     assert question.prior is not None, "the recommender refuses predictions without a prior"
     if not _speaks_of(question, quantity):
         raise InputError(
             f"'{quantity}' is to be predicted, but the physics does not know it: measure it or leave it out"
         )
-    spread = draws_of(question.prior, quantity, question.space.sample(32, seed=0, distinct=False))
+    spread = draws_of(question.prior, quantity, question.space.probes)
     scale = float(spread.std()) or 1.0
-    share = weights if weights is not None else np.full(len(spread), 1.0 / len(spread))
-    return Belief(quantity, 1.0, 0.0, scale, None, None, 1.0, share, 0.0, question.prior)
+    kept = draws if draws is not None else Draws.of(np.ones(len(spread)), len(spread))
+    return Belief(quantity, 1.0, 0.0, scale, None, None, 1.0, kept, prior=question.prior)
 
 
 def _learn(
@@ -356,7 +399,7 @@ def _learn(
     prior = question.prior if physics and _speaks_of(question, quantity) else None
     spread = float(y.std()) if len(y) > 1 else 0.0
     if prior is not None and len(y) < _ENOUGH_TO_JUDGE:
-        sample = draws_of(prior, quantity, question.space.sample(32, seed=0, distinct=False))
+        sample = draws_of(prior, quantity, question.space.probes)
         spread = max(spread, float(sample.std(axis=1).mean()))
     size = float(np.abs(y).max()) if len(y) else 1.0
     # A constant has no spread; a tenth of its size (or one) stands for it until something differs.
@@ -365,56 +408,86 @@ def _learn(
         return None
     if not rows:
         assert prior is not None
-        draws = len(draws_of(prior, quantity, question.space.sample(1, seed=0)))
-        log_weight = possible.draw_log_likelihood if possible.draw_log_likelihood.size else np.zeros(draws)
-        weight = np.exp(log_weight - np.logaddexp.reduce(log_weight))
-        return Belief(quantity, sign, 0.0, scale, None, None, 1.0, weight, 0.0, prior)
+        count = len(draws_of(prior, quantity, question.space.probes[:1]))
+        weight = np.exp(_log_weights(possible, count))
+        loss = bowls(question.space, quantity, count, scale)
+        return Belief(quantity, sign, 0.0, scale, None, None, 1.0, Draws.of(weight, count), loss, prior=prior)
     x, noise = points[rows], variance / scale**2
     shift = float(y.mean())
     botched = (_SPOILT_LOG / scale if on_log_scale(quantity) else _SPOILT_LINEAR) ** 2
     residuals = ((y - shift) / scale)[None, :]
-    if prior is None:
-        plain, doubted = _without_spoilt(
-            lambda spread: GaussianProcess.fit(x, residuals, spread), x, residuals, noise, botched
-        )
-        usual = plain.noise_variance + float(np.median(noise))
-        return Belief(
-            quantity, sign, shift, scale, plain, noise=usual, doubted=tuple(rows[row] for row in doubted)
-        )
-    expected = sign * draws_of(prior, quantity, [places[row] for row in rows])
+    shared = alike([told[row] for row in rows], question.cells_per_batch)
+    between = between_batches(quantity, scale) if shared is not None else None
 
-    def on_physics(spread: Array) -> GaussianProcess:
+    def on_constant(spread: Array, warm: GaussianProcess | None = None) -> GaussianProcess:
+        return GaussianProcess.fit(x, residuals, spread, alike=shared, shared=between, warm=warm)
+
+    if prior is None:
+        plain, doubted = _without_spoilt(on_constant, x, residuals, noise, botched)
+        return Belief(
+            quantity,
+            sign,
+            shift,
+            scale,
+            plain,
+            noise=_noise(plain, noise),
+            batch=plain.shared_variance,
+            doubted=tuple(rows[row] for row in doubted),
+        )
+    physics_says = sign * draws_of(prior, quantity, [places[row] for row in rows])
+    count = len(physics_says)
+    loss = bowls(question.space, quantity, count, scale)
+    expected = np.tile(physics_says, (COPIES, 1)) + loss.at(x, np.arange(COPIES * count))
+
+    def on_physics(spread: Array, warm: GaussianProcess | None = None) -> GaussianProcess:
         return GaussianProcess.fit(
             x,
             (y - expected) / scale,
             spread,
-            log_weights=possible.draw_log_likelihood if possible.draw_log_likelihood.size else None,
+            log_weights=_log_weights(possible, count),
             signal=_DISCREPANCY,
             mean_variance=_OFFSET_LOG / scale**2 if on_log_scale(quantity) else _OFFSET_LINEAR,
+            alike=shared,
+            shared=between,
+            warm=warm,
         )
 
     discrepancy, doubted = _without_spoilt(on_physics, x, (y - expected) / scale, noise, botched)
     # The same readings are doubted in both, so that they are judged by the same data.
     spread_of = noise.copy()
     spread_of[doubted] = botched
-    plain = GaussianProcess.fit(x, residuals, spread_of)
+    plain = on_constant(spread_of)
+    draws = Draws.of(_tempered(discrepancy.weights), count)
     return Belief(
         quantity,
         sign,
         shift,
         scale,
         plain,
-        discrepancy=discrepancy,
+        discrepancy=discrepancy.with_members(draws.members.tolist()),
         physics_share=_share(discrepancy, plain),
-        draw_weights=_tempered(discrepancy.weights),
-        noise=discrepancy.noise_variance + float(np.median(noise)),
+        draws=draws,
+        bowls=loss,
+        noise=_noise(discrepancy, noise),
+        batch=discrepancy.shared_variance,
         prior=prior,
         doubted=tuple(rows[row] for row in doubted),
     )
 
 
+def _log_weights(possible: Feasibility, count: int) -> Array:
+    """Shape (members,): weights of the ensemble before anything was measured, by what failed and what did not."""
+    told = possible.draw_log_likelihood
+    return np.tile(told if told.size else np.zeros(count), COPIES)
+
+
+def _noise(process: GaussianProcess, given: Array) -> float:
+    """Variance of one more reading of a cell of its own batch."""
+    return process.noise_variance + process.shared_variance + float(np.median(given))
+
+
 def _without_spoilt(
-    fit: Callable[[Array], GaussianProcess], x: Array, y: Array, noise: Array, botched: float
+    fit: Callable[..., GaussianProcess], x: Array, y: Array, noise: Array, botched: float
 ) -> tuple[GaussianProcess, list[int]]:
     """Fit with the readings of spoilt cells set aside, one after the other while the evidence asks for it.
 
@@ -422,7 +495,7 @@ def _without_spoilt(
     can be: a botched cell is never better, and the best reading of a narrow optimum must not count as a mistake.
 
     Args:
-        fit: From variances of the readings, shape (n,), to the process.
+        fit: From variances of the readings, shape (n,), to the process; ``warm`` is one for data almost the same.
         x: Shape (n, dimension).
         y: Signed, scaled readings less what is expected of them, shape (members, n): larger is worse.
         noise: Variances of the readings, scaled.
@@ -442,11 +515,12 @@ def _without_spoilt(
         rest = process.leave_one_out()
         rest[doubted + trusted] = np.inf
         row = int(np.argmin(rest))
-        if not np.isfinite(rest[row]):
+        likely = -0.5 * math.log(2.0 * math.pi * botched)
+        if not rest[row] < likely + price + _HOPE:
             break
         spread = noise.copy()
         spread[[*doubted, row]] = botched
-        other = fit(spread)
+        other = fit(spread, warm=process)
         correction, _ = other.predict(x[row : row + 1])
         if float(other.weights @ y[:, row]) <= float(correction[0] @ other.weights):
             trusted.append(row)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pressopt.optimizer.observation import Settings
-from pressopt.optimizer.question import Question
+from pressopt.optimizer.question import Question, SelectivePrior
 from pressopt.optimizer.space import even_places
 
 Array = NDArray[np.float64]
@@ -17,8 +17,10 @@ Array = NDArray[np.float64]
 #: Value of points and their settings, larger is better.
 Valued = Callable[[Array, Sequence[Settings]], Array]
 
-#: Widths of the clouds around good points, in units of the cube.
-_WIDTHS = (0.1, 0.03, 0.01)
+#: Widths of the clouds around good points, in units of the cube, and points in each.
+_WIDTHS, _EACH = (0.1, 0.03, 0.01), 8
+#: The same where every point costs an evaluation of the physics: the climb that follows makes its own clouds.
+_FEW_WIDTHS, _FEW = (0.1, 0.02), 4
 
 
 @dataclass(frozen=True)
@@ -30,17 +32,25 @@ class Candidates:
 
 
 def spread(question: Question, rng: np.random.Generator, log2_count: int, around: Array) -> Array:
-    """Shape (n, dimension): a shifted Sobol net over the space and clouds around good points, inside all rules."""
-    space = question.space
+    """Shape (n, dimension): a shifted Sobol net over the space and clouds around good points, inside all rules.
+
+    With physics the net is the same for a whole campaign, so that the physics is asked for it once.
+    """
+    space, physics = question.space, isinstance(question.prior, SelectivePrior)
+    shifts = np.random.default_rng([question.seed, 5]) if physics else rng
     for extra in range(7):
         net = even_places(len(space.variables), log2_count + extra)
-        found = _ruled(question, space.encode((net + rng.random(net.shape[1])) % 1.0))
+        net_points = space.encode((net + shifts.random(net.shape[1])) % 1.0)
+        if isinstance(question.prior, SelectivePrior):
+            question.prior.remember(space.many_from_unit(net_points))
+        found = _ruled(question, net_points)
         if len(found) >= 1 << (log2_count - 2):
             break
     if not len(found):
         sampled = space.sample(8, seed=question.seed, distinct=False)
         found = np.array([space.to_unit(settings) for settings in sampled])
-    clouds = [_cloud(question, rng, around, width, 8) for width in _WIDTHS] if len(around) else []
+    widths, each = (_FEW_WIDTHS, _FEW) if physics else (_WIDTHS, _EACH)
+    clouds = [_cloud(question, rng, around, width, each) for width in widths] if len(around) else []
     return np.vstack([found, *clouds])
 
 
@@ -61,7 +71,7 @@ def _cloud(question: Question, rng: np.random.Generator, around: Array, width: f
 def _ruled(question: Question, points: Array) -> Array:
     kept = points[question.space.allowed(points)]
     if question.risk is not None and len(kept):
-        kept = kept[question.risks([question.space.from_unit(point) for point in kept]) <= question.risk]
+        kept = kept[question.risks(question.space.many_from_unit(kept)) <= question.risk]
     return kept
 
 
@@ -71,7 +81,7 @@ def climb(
     """The points found and their values, the best first, without gradients: clouds that shrink around the best."""
     points, values = start, value(start, as_settings(question, start))
     for step in range(rounds):
-        order = np.argsort(-values, kind="stable")[:6]
+        order = np.argsort(-values, kind="stable")[:4]
         cloud = _cloud(question, rng, points[order], 0.12 * 0.4**step, 8)
         if not len(cloud):
             continue
@@ -85,4 +95,4 @@ def as_settings(question: Question, points: Array) -> list[Settings]:
     """Settings at points of the unit cube, not yet on steps; none when no physics asks for them."""
     if question.prior is None:
         return []
-    return [question.space.from_unit(point) for point in points]
+    return list(question.space.many_from_unit(points))

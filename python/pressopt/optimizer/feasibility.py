@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pressopt._core import SuccessClassifier
 from pressopt.optimizer.observation import Settings
-from pressopt.optimizer.question import Prior
+from pressopt.optimizer.question import Prior, draws_of
 
 Array = NDArray[np.float64]
 
@@ -31,8 +31,8 @@ _SHIFTS = np.linspace(-8.0, 8.0, 17)
 _SHIFT_SD = 2.5
 #: A trial can fail, or succeed, for reasons that no model of settings knows (assumed).
 _UNEXPLAINED = 0.03
-#: Pairs of draw and shift with less weight than this share of the largest are left out.
-_NEGLIGIBLE = 1e-3
+#: Pairs of draw and shift that stand for all in predictions.
+_KEPT_PAIRS = 32
 #: The physics is never surer than this, on the probit scale: one in 160.
 _SUREST = 2.5
 #: Fewer trials than this say nothing about whether the physics helps.
@@ -74,7 +74,7 @@ class Feasibility:
             return plain
         assert self.prior is not None
         kept, back = np.unique(self.draws, return_inverse=True)
-        odds = hazard_log_odds(self.prior, settings)[kept]
+        odds = hazard_log_odds(self.prior, settings, kept)
         mean = _probit(self.weights @ _success(odds[back] + self.shifts[:, None]))
         if self.informed_classifier is None:
             from scipy.special import log_ndtr
@@ -106,9 +106,12 @@ def feasibility(
         return Feasibility(plain)
     odds = hazard_log_odds(prior, settings) if len(settings) else np.zeros((_count(prior), 0))
     log_weight = _log_weights(odds, valid)
-    joint = np.exp(log_weight - log_weight.max())
-    draws, shifts = np.nonzero(joint >= _NEGLIGIBLE)
-    weights = joint[draws, shifts] / joint[draws, shifts].sum()
+    joint = np.exp(log_weight - np.logaddexp.reduce(log_weight, axis=None)).ravel()
+    marks = (np.arange(_KEPT_PAIRS) + 0.5) / _KEPT_PAIRS
+    hits = np.minimum(np.searchsorted(np.cumsum(joint), marks), joint.size - 1)
+    pairs, counts = np.unique(hits, return_counts=True)
+    draws, shifts = np.unravel_index(pairs, log_weight.shape)
+    weights = counts / _KEPT_PAIRS
     informed = None
     if len(points):
         mean = _probit(weights @ _success(odds[draws] + _SHIFTS[shifts][:, None]))
@@ -121,12 +124,12 @@ def feasibility(
     return Feasibility(plain, informed, prior, draws, _SHIFTS[shifts], weights, share, by_draw - by_draw.max())
 
 
-def hazard_log_odds(prior: Prior, settings: Sequence[Settings]) -> Array:
-    """Shape (k, n): log odds that a trial at these settings fails, by each draw of the physics."""
+def hazard_log_odds(prior: Prior, settings: Sequence[Settings], rows: NDArray[np.intp] | None = None) -> Array:
+    """Shape (k, n): log odds that a trial at these settings fails, by each draw of the physics, or by some rows."""
     survival: Array | float = 1.0
     for quantity in HAZARDS:
         try:
-            survival = survival * (1.0 - np.asarray(prior.draws(quantity, settings), dtype=float))
+            survival = survival * (1.0 - draws_of(prior, quantity, settings, rows))
         except KeyError:  # this cell has no such hazard
             continue
     failure = np.clip(1.0 - np.asarray(survival), 1e-9, 1.0 - 1e-9)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pressopt._core import GaussianProcess, log_expected_improvement, log_hypervolume_gain, search_acquisition
 from pressopt.optimizer.beliefs import Belief, Beliefs, believe
 from pressopt.optimizer.candidates import as_settings, climb, spread
+from pressopt.optimizer.choice import best_protocol
 from pressopt.optimizer.observation import Proposal, Settings, Value
 from pressopt.optimizer.question import Question
 from pressopt.optimizer.relation import TOLERANCE
@@ -58,6 +59,11 @@ def _next(beliefs: Beliefs, rng: np.random.Generator, taken: set[tuple[Value, ..
     question = beliefs.question
     if len(beliefs.objectives) > 2:
         beliefs = one_of_many(beliefs, rng)
+    if not beliefs.valid.any() and len(beliefs.objectives) == 1:
+        # Before the first success there is nothing to improve on: the cell that is most likely to be good.
+        sure = best_protocol(beliefs, rng)
+        if key_of(question.space, sure) not in taken | {key_of(question.space, one) for one in beliefs.settings}:
+            return described(beliefs, sure, "best guess")
     points, _ = most_gain(beliefs, rng)
     # Where a cell failed no second one is spent; where one succeeded only noise is a reason to come back.
     tried = {key_of(question.space, one) for one in beliefs.settings}

@@ -31,6 +31,7 @@ class Observation:
         failures: Why it failed, by kind (``shorted``, ``cracked``, ``open``, ``invalid_spectrum``, ``spoilt``):
             observations of feasibility, never numbers. Kinds in ``blameless`` say nothing about the settings.
         blameless: Failures that are no fault of the settings (a spoilt cell, a lost instrument).
+        batch: Name of what this cell shares with others, its foil for instance; empty when nobody noted it.
     """
 
     trial: int
@@ -39,6 +40,7 @@ class Observation:
     outcomes: Mapping[str, Measurement] = field(default_factory=dict)
     failures: frozenset[str] = frozenset()
     blameless: frozenset[str] = frozenset()
+    batch: str = ""
 
     @property
     def feasible(self) -> bool | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,37 @@ class Prior(Protocol):
         ...
 
 
+@runtime_checkable
+class SelectivePrior(Prior, Protocol):
+    """A prior that can be asked for some of its draws alone, which saves most of the time of a search."""
+
+    def some_draws(self, quantity: str, settings: Sequence[Settings], rows: NDArray[np.intp]) -> Array:
+        """Shape (rows, n): those rows of :meth:`Prior.draws`, to the bit."""
+        ...
+
+    def remember(self, settings: Sequence[Settings]) -> None:
+        """Hint: these settings will be asked for again and again. It changes no answer."""
+        ...
+
+
+def draws_of(
+    prior: Prior, quantity: str, settings: Sequence[Settings], rows: NDArray[np.intp] | None = None
+) -> Array:
+    """Shape (k, n): the draws of the physics, or some rows; what is not finite is brought to the edge of what is."""
+    if rows is None:
+        draws = np.asarray(prior.draws(quantity, settings), dtype=float)
+    elif isinstance(prior, SelectivePrior):
+        draws = np.asarray(prior.some_draws(quantity, settings, rows), dtype=float)
+    else:
+        draws = np.asarray(prior.draws(quantity, settings), dtype=float)[rows]
+    if np.isfinite(draws).all():
+        return draws
+    finite = draws[np.isfinite(draws)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    tamed: Array = np.nan_to_num(draws, nan=high, posinf=high, neginf=low)
+    return tamed
+
+
 @dataclass(frozen=True)
 class Question:
     """Everything that a proposal may depend on.
@@ -51,6 +82,8 @@ class Question:
         prior: The physics, if any.
         risk: Largest allowed predicted probability of a short, or ``None``.
         replicate: Whether a strategy may repeat settings where noise limits.
+        cells_per_batch: How many cells share a foil (or whatever differs between batches); 0 when batches are noted
+            cell by cell or do not matter.
     """
 
     space: DesignSpace
@@ -63,6 +96,7 @@ class Question:
     prior: Prior | None = None
     risk: float | None = None
     replicate: bool = True
+    cells_per_batch: int = 0
     taken: frozenset[tuple[Value, ...]] = field(init=False)
 
     def __post_init__(self) -> None:

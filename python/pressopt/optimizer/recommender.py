@@ -32,6 +32,8 @@ class Recommender:
         prior: The physics; needed by ``physics-gp``, by predicted objectives and constraints, and by ``risk``.
         replicates: How many cells each setting gets; ``None`` lets the model repeat settings where noise limits.
         risk: Upper bound on the predicted probability of a short, kept from the first trial on.
+        cells_per_batch: How many cells share a foil, so that their readings err together; 0 when that does not
+            matter or observations say their batch.
 
     Raises:
         InputError: Everything that does not fit together, at once.
@@ -46,6 +48,7 @@ class Recommender:
     prior: Prior | None = None
     replicates: int | None = None
     risk: float | None = None
+    cells_per_batch: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "objectives", tuple(self.objectives))
@@ -87,6 +90,8 @@ class Recommender:
             )
         if self.initial is not None and self.initial < 0:
             wrong.append(Violation("initial", f"{self.initial} trials cannot be done: give 0 or more"))
+        if self.cells_per_batch < 0:
+            wrong.append(Violation("cells_per_batch", f"{self.cells_per_batch} cells are no batch: give 0 or more"))
         if self.replicates is not None and self.replicates < 1:
             wrong.append(Violation("replicates", f"{self.replicates} cells cannot be pressed: give 1 or more"))
         return wrong
@@ -149,6 +154,7 @@ class Recommender:
             prior=self.prior,
             risk=self.risk,
             replicate=self.replicates is None,
+            cells_per_batch=self.cells_per_batch,
         )
 
     def _owed_replicates(self, question: Question) -> list[Proposal]:

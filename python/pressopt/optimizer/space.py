@@ -246,6 +246,29 @@ class DesignSpace:
             settings[variable.name] = int(variable.neighbours(value)[0]) if variable.kind == "integer" else value
         return settings
 
+    def many_from_unit(self, points: Array) -> list[dict[str, Value]]:
+        """As :meth:`from_unit`, for points of shape (n, dimension)."""
+        columns: list[list[Value]] = []
+        for variable, own in zip(self.variables, self.columns, strict=True):
+            if not variable.numeric:
+                columns.append([variable.choices[best] for best in np.argmax(points[:, own], axis=1)])
+            elif variable.kind == "integer":
+                places = points[:, own.start].tolist()
+                columns.append([int(variable.neighbours(variable.from_unit(place))[0]) for place in places])
+            else:
+                place = points[:, own.start]
+                if variable.scale == "log":
+                    values = variable.low * np.exp(place * math.log(variable.high / variable.low))
+                else:
+                    values = variable.low + place * (variable.high - variable.low)
+                columns.append(np.clip(values, variable.low, variable.high).tolist())
+        return [dict(zip(self.names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    @cached_property
+    def probes(self) -> tuple[dict[str, Value], ...]:
+        """A few settings, spread evenly, at which physics is asked what it knows and how much it varies."""
+        return tuple(self.sample(32, seed=0, distinct=False))
+
     def contains(self, settings: Settings) -> bool:
         """Whether every value lies inside its limits, up to rounding, and every relation holds."""
         for variable in self.variables:

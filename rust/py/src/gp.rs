@@ -40,6 +40,7 @@ fn training(
     residuals: &PyReadonlyArray2<'_, f64>,
     log_weights: Option<&PyReadonlyArray1<'_, f64>>,
     noise: &PyReadonlyArray1<'_, f64>,
+    alike: Option<&PyReadonlyArray2<'_, f64>>,
 ) -> PyResult<Training> {
     let (x, _, d) = rows(x);
     let (flat, members, n) = rows(residuals);
@@ -49,7 +50,11 @@ fn training(
         flat.chunks_exact(n).map(<[f64]>::to_vec).collect()
     };
     let log_weights = log_weights.map_or_else(|| vec![0.0; members], values);
-    Training::new(x, d, residuals, log_weights, values(noise)).map_err(refused)
+    let training = Training::new(x, d, residuals, log_weights, values(noise)).map_err(refused)?;
+    match alike {
+        Some(alike) => training.with_alike(&rows(alike).0).map_err(refused),
+        None => Ok(training),
+    }
 }
 
 /// A fitted Gaussian process on an ensemble of prior means.
@@ -73,7 +78,7 @@ impl GaussianProcess {
 #[pymethods]
 impl GaussianProcess {
     #[staticmethod]
-    #[pyo3(signature = (x, residuals, noise, *, log_weights=None, length_scale=None, signal=None, fitted_noise=None, mean_variance=None))]
+    #[pyo3(signature = (x, residuals, noise, *, log_weights=None, length_scale=None, signal=None, fitted_noise=None, mean_variance=None, alike=None, shared=None, warm=None))]
     #[allow(clippy::too_many_arguments)]
     fn fit(
         py: Python<'_>,
@@ -85,24 +90,34 @@ impl GaussianProcess {
         signal: Option<(f64, f64)>,
         fitted_noise: Option<(f64, f64)>,
         mean_variance: Option<f64>,
+        alike: Option<PyReadonlyArray2<'_, f64>>,
+        shared: Option<(f64, f64)>,
+        warm: Option<&Self>,
     ) -> PyResult<Self> {
-        let training = training(&x, &residuals, log_weights.as_ref(), &noise)?;
+        let training = training(&x, &residuals, log_weights.as_ref(), &noise, alike.as_ref())?;
         let defaults = Priors::for_dimension(x.shape()[1]);
         let priors = Priors {
             length_scale: length_scale.unwrap_or(defaults.length_scale),
             signal: signal.unwrap_or(defaults.signal),
             noise: fitted_noise.unwrap_or(defaults.noise),
+            shared: shared.unwrap_or(defaults.shared),
             mean_variance: mean_variance.unwrap_or(defaults.mean_variance),
         }
         .checked()
         .map_err(refused)?;
+        if let Some(warm) = warm {
+            warm.check(x.shape()[1])?;
+        }
         Ok(Self {
-            inner: py.detach(|| Gp::fit(&training, &priors)),
+            inner: py.detach(|| match warm {
+                Some(warm) => warm.inner.refit(&training, &priors),
+                None => Gp::fit(&training, &priors),
+            }),
         })
     }
 
     #[staticmethod]
-    #[pyo3(signature = (x, residuals, noise, *, length_scales, signal_variance, noise_variance, mean_variance, log_weights=None))]
+    #[pyo3(signature = (x, residuals, noise, *, length_scales, signal_variance, noise_variance, mean_variance, log_weights=None, alike=None, shared_variance=0.0))]
     #[allow(clippy::too_many_arguments)]
     fn with_parameters(
         py: Python<'_>,
@@ -114,12 +129,15 @@ impl GaussianProcess {
         noise_variance: f64,
         mean_variance: f64,
         log_weights: Option<PyReadonlyArray1<'_, f64>>,
+        alike: Option<PyReadonlyArray2<'_, f64>>,
+        shared_variance: f64,
     ) -> PyResult<Self> {
-        let training = training(&x, &residuals, log_weights.as_ref(), &noise)?;
+        let training = training(&x, &residuals, log_weights.as_ref(), &noise, alike.as_ref())?;
         let parameters = Parameters {
             length_scales,
             signal_variance,
             noise_variance,
+            shared_variance,
         };
         let inner = py
             .detach(|| Gp::with_parameters(&training, parameters, mean_variance))
@@ -206,6 +224,16 @@ impl GaussianProcess {
     }
 
     #[getter]
+    fn shared_variance(&self) -> f64 {
+        self.inner.parameters().shared_variance
+    }
+
+    fn with_members(&self, members: Vec<usize>) -> PyResult<Self> {
+        let inner = self.inner.with_members(&members).map_err(refused)?;
+        Ok(Self { inner })
+    }
+
+    #[getter]
     fn observations(&self) -> usize {
         self.inner.observations()
     }
@@ -286,7 +314,7 @@ impl SuccessClassifier {
 }
 
 #[pyfunction]
-#[pyo3(signature = (x, residuals, noise, *, length_scales, signal_variance, noise_variance, mean_variance, log_weights=None))]
+#[pyo3(signature = (x, residuals, noise, *, length_scales, signal_variance, noise_variance, mean_variance, log_weights=None, alike=None, shared_variance=0.0))]
 #[allow(clippy::too_many_arguments)]
 fn gp_log_evidence<'py>(
     py: Python<'py>,
@@ -298,12 +326,15 @@ fn gp_log_evidence<'py>(
     noise_variance: f64,
     mean_variance: f64,
     log_weights: Option<PyReadonlyArray1<'py, f64>>,
+    alike: Option<PyReadonlyArray2<'py, f64>>,
+    shared_variance: f64,
 ) -> PyResult<(f64, Vector<'py>)> {
-    let training = training(&x, &residuals, log_weights.as_ref(), &noise)?;
+    let training = training(&x, &residuals, log_weights.as_ref(), &noise, alike.as_ref())?;
     let parameters = Parameters {
         length_scales,
         signal_variance,
         noise_variance,
+        shared_variance,
     };
     let (value, gradient) = py
         .detach(|| pressopt_core::gp::log_evidence(&training, &parameters, mean_variance))

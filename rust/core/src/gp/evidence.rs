@@ -9,11 +9,14 @@ use super::{Parameters, Priors, Training};
 const LENGTH_SCALE: (f64, f64) = (1e-2, 1e3);
 const SIGNAL: (f64, f64) = (1e-4, 1e3);
 const NOISE: (f64, f64) = (1e-8, 1e2);
+const SHARED: (f64, f64) = (1e-6, 1e2);
 
 /// Above so many points the starts are sifted on a part of them, evenly taken.
 const SIFT: usize = 32;
 /// Above so many points even the polish sees a part only: the parameters are known well enough by then.
 const POLISH: usize = 160;
+/// Of a larger ensemble only so many members, those that fit best, take part in the search for parameters.
+const MEMBERS: usize = 24;
 
 /// What does not change while parameters are searched: pairwise squared differences and the data.
 pub(super) struct Problem {
@@ -23,11 +26,19 @@ pub(super) struct Problem {
     residuals: Vec<Vec<f64>>,
     log_weights: Vec<f64>,
     noise: Vec<f64>,
+    /// `S`, packed lower half.
+    alike: Option<Vec<f64>>,
     mean_variance: f64,
 }
 
 impl Problem {
-    pub(super) fn new(training: &Training, mean_variance: f64, points: &[usize]) -> Self {
+    /// The problem of some observations and some members.
+    pub(super) fn new(
+        training: &Training,
+        mean_variance: f64,
+        points: &[usize],
+        members: &[usize],
+    ) -> Self {
         let d = training.d;
         let mut squares = Vec::with_capacity(d * points.len() * points.len() / 2);
         for (place, &a) in points.iter().enumerate() {
@@ -41,23 +52,26 @@ impl Problem {
         Self {
             d,
             squares,
-            residuals: training
-                .residuals
+            residuals: members
                 .iter()
-                .map(|r| points.iter().map(|&a| r[a]).collect())
+                .map(|&j| points.iter().map(|&a| training.residuals[j][a]).collect())
                 .collect(),
-            log_weights: training.log_weights.clone(),
+            log_weights: members.iter().map(|&j| training.log_weights[j]).collect(),
             noise: points.iter().map(|&a| training.noise[a]).collect(),
+            alike: training.alike.as_ref().map(|alike| {
+                let at = |a: usize, b: usize| alike[row(a.max(b)) + a.min(b)];
+                points
+                    .iter()
+                    .enumerate()
+                    .flat_map(|(place, &a)| points[..=place].iter().map(move |&b| at(a, b)))
+                    .collect()
+            }),
             mean_variance,
         }
     }
 
-    /// Log evidence at `theta = (ln l_1 ... ln l_d, ln s², ln σ²)` and its gradient; minus infinity where the
-    /// covariance cannot be factored.
-    ///
-    /// With several members (draws of a prior mean) the evidence is the weighted mean of theirs.
-    /// Rasmussen and Williams (2006), eqs 5.8 and 5.9.
-    pub(super) fn evidence(&self, theta: &[f64], gradient: &mut [f64]) -> f64 {
+    /// Packed covariance without what circumstances share, and `-2 s² dk/d(r²)` of each pair.
+    fn covariance(&self, theta: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let (d, n) = (self.d, self.noise.len());
         let weights: Vec<f64> = theta[..d].iter().map(|t| (-2.0 * t).exp()).collect();
         let (signal, noise) = (theta[d].exp(), theta[d + 1].exp());
@@ -79,8 +93,47 @@ impl Problem {
             }
             packed[start + a] = signal + self.mean_variance + noise + self.noise[a];
         }
+        (packed, slopes)
+    }
+
+    fn factor(&self, mut packed: Vec<f64>, shared: f64) -> Option<Triangle> {
+        if let Some(alike) = &self.alike {
+            add_scaled(&mut packed, shared, alike);
+        }
+        Triangle::factor(packed, self.noise.len())
+    }
+
+    /// Log weight of each member at `theta`, up to a constant; `None` where the covariance cannot be factored.
+    fn weights_of_members(&self, theta: &[f64]) -> Option<Vec<f64>> {
+        let shared = theta.get(self.d + 2).map_or(0.0, |t| t.exp());
+        let factor = self.factor(self.covariance(theta).0, shared)?;
+        let one = |(residual, log_weight): (&Vec<f64>, &f64)| {
+            let mut score = residual.clone();
+            factor.solve_lower(&mut score);
+            log_weight - 0.5 * dot(&score, &score)
+        };
+        Some(
+            self.residuals
+                .iter()
+                .zip(&self.log_weights)
+                .map(one)
+                .collect(),
+        )
+    }
+
+    /// Log evidence at `theta = (ln l_1 ... ln l_d, ln s², ln σ², ln b²)` and its gradient; minus infinity where the
+    /// covariance cannot be factored.
+    ///
+    /// With several members (draws of a prior mean) the evidence is the weighted mean of theirs.
+    /// Rasmussen and Williams (2006), eqs 5.8 and 5.9.
+    pub(super) fn evidence(&self, theta: &[f64], gradient: &mut [f64]) -> f64 {
+        let (d, n) = (self.d, self.noise.len());
+        let weights: Vec<f64> = theta[..d].iter().map(|t| (-2.0 * t).exp()).collect();
+        let (signal, noise) = (theta[d].exp(), theta[d + 1].exp());
+        let shared = theta.get(d + 2).map_or(0.0, |t| t.exp());
+        let (packed, slopes) = self.covariance(theta);
         let kernel_values = packed.clone();
-        let Some(factor) = Triangle::factor(packed, n) else {
+        let Some(factor) = self.factor(packed, shared) else {
             return f64::NEG_INFINITY;
         };
         let mut members = Vec::with_capacity(self.residuals.len());
@@ -128,8 +181,34 @@ impl Problem {
         }
         gradient[d] = by_signal + 0.5 * signal * trace;
         gradient[d + 1] = 0.5 * noise * trace;
+        if let Some(alike) = &self.alike {
+            // The diagonal, counted once too often by the product over all pairs, takes its half back.
+            gradient[d + 2] = shared * (dot(&spread, alike) - 0.5 * trace);
+        }
         total - 0.5 * factor.log_determinant() - 0.5 * n as f64 * std::f64::consts::TAU.ln()
     }
+}
+
+/// The members that fit best at `theta`, at most [`MEMBERS`], in order: the others move no gradient.
+fn heaviest(
+    training: &Training,
+    mean_variance: f64,
+    points: &[usize],
+    theta: &[f64],
+) -> Vec<usize> {
+    let all: Vec<usize> = (0..training.residuals.len()).collect();
+    if all.len() <= MEMBERS {
+        return all;
+    }
+    let problem = Problem::new(training, mean_variance, points, &all);
+    let Some(logs) = problem.weights_of_members(theta) else {
+        return all;
+    };
+    let mut order = all;
+    order.sort_by(|&i, &j| logs[j].total_cmp(&logs[i]).then(i.cmp(&j)));
+    order.truncate(MEMBERS);
+    order.sort_unstable();
+    order
 }
 
 /// Logarithm of a sum of exponentials, and the share of each term.
@@ -144,8 +223,12 @@ pub(crate) fn log_sum_exp(logs: &[f64]) -> (f64, Vec<f64>) {
     (top + sum.ln(), shares)
 }
 
-/// The parameters of largest evidence times prior.
-pub(super) fn maximize(training: &Training, priors: &Priors) -> Parameters {
+/// The parameters of largest evidence times prior; near `warm` when it is given, else from several starts.
+pub(super) fn maximize(
+    training: &Training,
+    priors: &Priors,
+    warm: Option<&Parameters>,
+) -> Parameters {
     let (d, n) = (training.d, training.noise.len());
     let prior = |theta: &[f64], gradient: &mut [f64]| -> f64 {
         let mut log_density = 0.0;
@@ -153,7 +236,8 @@ pub(super) fn maximize(training: &Training, priors: &Priors) -> Parameters {
             let (centre, spread) = match k {
                 k if k < d => priors.length_scale,
                 k if k == d => priors.signal,
-                _ => priors.noise,
+                k if k == d + 1 => priors.noise,
+                _ => priors.shared,
             };
             let z = (t - centre) / spread;
             log_density -= 0.5 * z * z;
@@ -165,8 +249,12 @@ pub(super) fn maximize(training: &Training, priors: &Priors) -> Parameters {
     let mut high = vec![LENGTH_SCALE.1.ln(); d];
     low.extend([SIGNAL.0.ln(), NOISE.0.ln()]);
     high.extend([SIGNAL.1.ln(), NOISE.1.ln()]);
-    let climb = |points: &[usize], theta: &mut [f64], stop: Stop| -> f64 {
-        let problem = Problem::new(training, priors.mean_variance, points);
+    if training.alike.is_some() {
+        low.push(SHARED.0.ln());
+        high.push(SHARED.1.ln());
+    }
+    let climb = |points: &[usize], members: &[usize], theta: &mut [f64], stop: Stop| -> f64 {
+        let problem = Problem::new(training, priors.mean_variance, points, members);
         minimize(
             |t, g| {
                 let value = problem.evidence(t, g);
@@ -190,33 +278,59 @@ pub(super) fn maximize(training: &Training, priors: &Priors) -> Parameters {
     let centre = |shift: f64, noise: f64| -> Vec<f64> {
         let mut theta = vec![priors.length_scale.0 + shift; d];
         theta.extend([priors.signal.0, noise]);
+        if training.alike.is_some() {
+            theta.push(priors.shared.0);
+        }
         theta
     };
-    // From the prior's centre; smooth and noisy; rough and quiet.
-    let quiet = (priors.noise.0 - 2.0 * priors.noise.1).max(low[d + 1]);
-    let starts = [
-        centre(0.0, priors.noise.0),
-        centre(1.0, priors.noise.0 + priors.noise.1),
-        centre(-0.7, quiet),
-    ];
-    let sifting = some(SIFT);
-    let coarse = Stop {
-        iterations: 12,
-        gradient: 3e-2,
-        decrease: 1e-3,
-    };
-    let mut best = (f64::INFINITY, starts[0].clone());
-    for start in starts {
-        let mut theta = start;
-        let value = climb(&sifting, &mut theta, coarse);
-        if value < best.0 {
-            best = (value, theta);
+    let mut theta = match warm {
+        Some(parameters) => {
+            let mut theta: Vec<f64> = parameters.length_scales.iter().map(|l| l.ln()).collect();
+            theta.extend([
+                parameters.signal_variance.ln(),
+                parameters.noise_variance.ln(),
+            ]);
+            if training.alike.is_some() {
+                theta.push(parameters.shared_variance.max(SHARED.0).ln());
+            }
+            theta
         }
-    }
-    let mut theta = best.1;
-    let (iterations, decrease) = if n > SIFT { (12, 1e-4) } else { (60, 1e-7) };
+        None => {
+            // From the prior's centre; smooth and noisy; rough and quiet.
+            let quiet = (priors.noise.0 - 2.0 * priors.noise.1).max(low[d + 1]);
+            let starts = [
+                centre(0.0, priors.noise.0),
+                centre(1.0, priors.noise.0 + priors.noise.1),
+                centre(-0.7, quiet),
+            ];
+            let sifting = some(SIFT);
+            let coarse = Stop {
+                iterations: 12,
+                gradient: 3e-2,
+                decrease: 1e-3,
+            };
+            let members = heaviest(training, priors.mean_variance, &sifting, &starts[0]);
+            let mut best = (f64::INFINITY, starts[0].clone());
+            for start in starts {
+                let mut theta = start;
+                let value = climb(&sifting, &members, &mut theta, coarse);
+                if value < best.0 {
+                    best = (value, theta);
+                }
+            }
+            best.1
+        }
+    };
+    let (iterations, decrease) = if n > SIFT || warm.is_some() {
+        (12, 1e-4)
+    } else {
+        (60, 1e-7)
+    };
+    let points = some(POLISH);
+    let members = heaviest(training, priors.mean_variance, &points, &theta);
     climb(
-        &some(POLISH),
+        &points,
+        &members,
         &mut theta,
         Stop {
             iterations,
@@ -228,6 +342,7 @@ pub(super) fn maximize(training: &Training, priors: &Priors) -> Parameters {
         length_scales: theta[..d].iter().map(|t| t.exp()).collect(),
         signal_variance: theta[d].exp(),
         noise_variance: theta[d + 1].exp(),
+        shared_variance: theta.get(d + 2).map_or(0.0, |t| t.exp()),
     }
 }
 

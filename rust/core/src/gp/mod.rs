@@ -8,12 +8,16 @@
 //! | `w_j` | prior weight of member `j` (a draw of the physics' parameters) | |
 //! | `v_a` | given noise variance of observation `a` | n |
 //! | `l`, `s²`, `σ²`, `τ²` | length scales, signal, fitted noise, variance of the constant mean | |
-//! | `A` | `K(x, x) + diag(v + σ²) = L Lᵀ` | n × n |
+//! | `S`, `b²` | how alike the circumstances of two observations were (1: same batch), and the variance that they share | n × n |
+//! | `A` | `K(x, x) + b² S + diag(v + σ²) = L Lᵀ` | n × n |
 //! | `z_j`, `α_j` | `L⁻¹ r_j`, `A⁻¹ r_j` | n |
 //!
 //! All members share `A`, so the posterior is a mixture of Gaussians of one variance whose means differ, weighted
 //! by the evidence of each member: physics with uncertain parameters plus a discrepancy (Kennedy and O'Hagan,
 //! J. R. Stat. Soc. B 63 (2001) 425). One member of zeros is the ordinary process.
+//!
+//! What observations share by their circumstances (a batch of foil, a day) is a random effect: it moves all of a batch
+//! alike and is no part of what is predicted (Laird and Ware, Biometrics 38 (1982) 963).
 
 mod classify;
 mod evidence;
@@ -67,6 +71,8 @@ pub struct Parameters {
     pub signal_variance: f64,
     /// Fitted variance of the noise, on top of what is given per point.
     pub noise_variance: f64,
+    /// `b²`: variance of what observations of alike circumstances share; zero without any.
+    pub shared_variance: f64,
 }
 
 /// Beliefs about the parameters: (centre, spread) of a normal density of their logarithms.
@@ -78,6 +84,8 @@ pub struct Priors {
     pub signal: (f64, f64),
     /// Fitted noise variance.
     pub noise: (f64, f64),
+    /// Variance that alike circumstances share.
+    pub shared: (f64, f64),
     /// `τ²`; zero when the mean is known.
     pub mean_variance: f64,
 }
@@ -98,6 +106,7 @@ impl Priors {
             ),
             signal: (0.0, 1.5),
             noise: (0.01_f64.ln(), 2.0),
+            shared: (0.01_f64.ln(), 2.0),
             mean_variance: 1.0,
         }
     }
@@ -107,7 +116,7 @@ impl Priors {
     /// # Errors
     /// A number that is not finite, a spread that is not positive, a negative variance.
     pub fn checked(self) -> Result<Self, GpError> {
-        let pairs = [self.length_scale, self.signal, self.noise];
+        let pairs = [self.length_scale, self.signal, self.noise, self.shared];
         if pairs
             .iter()
             .any(|(centre, spread)| !centre.is_finite() || !spread.is_finite())
@@ -132,6 +141,8 @@ pub struct Training {
     pub(crate) residuals: Vec<Vec<f64>>,
     pub(crate) log_weights: Vec<f64>,
     pub(crate) noise: Vec<f64>,
+    /// `S`, packed lower half.
+    pub(crate) alike: Option<Vec<f64>>,
 }
 
 impl Training {
@@ -186,7 +197,31 @@ impl Training {
             residuals,
             log_weights,
             noise,
+            alike: None,
         })
+    }
+
+    /// The same with circumstances: `alike` is n × n, row-major, symmetric, 1 on the diagonal; its lower half is read.
+    ///
+    /// # Errors
+    /// Another size, or a number outside of 0 to 1.
+    pub fn with_alike(mut self, alike: &[f64]) -> Result<Self, GpError> {
+        let n = self.noise.len();
+        if alike.len() != n * n {
+            return Err(GpError::Shape(format!(
+                "{} likenesses for {n} observations: give {n} rows of {n}",
+                alike.len()
+            )));
+        }
+        if !alike.iter().all(|v| (0.0..=1.0).contains(v)) {
+            return Err(GpError::NotFinite("a likeness outside of 0 to 1"));
+        }
+        self.alike = Some(
+            (0..n)
+                .flat_map(|a| alike[a * n..=a * n + a].iter().copied())
+                .collect(),
+        );
+        Ok(self)
     }
 }
 
@@ -227,7 +262,14 @@ impl Gp {
     /// Finds the parameters of largest evidence times prior and conditions on the data. O(n³).
     #[must_use]
     pub fn fit(training: &Training, priors: &Priors) -> Self {
-        let parameters = evidence::maximize(training, priors);
+        let parameters = evidence::maximize(training, priors, None);
+        Self::condition(training, parameters, priors.mean_variance)
+    }
+
+    /// The same from the parameters of this process, for data that differ little: a few steps instead of a search.
+    #[must_use]
+    pub fn refit(&self, training: &Training, priors: &Priors) -> Self {
+        let parameters = evidence::maximize(training, priors, Some(&self.parameters));
         Self::condition(training, parameters, priors.mean_variance)
     }
 
@@ -247,6 +289,7 @@ impl Gp {
     fn condition(training: &Training, parameters: Parameters, mean_variance: f64) -> Self {
         let kernel = evidence::kernel_of(&parameters, mean_variance);
         let n = training.noise.len();
+        let shared = parameters.shared_variance;
         let mut jitter = 0.0;
         let factor = loop {
             let noise: Vec<f64> = training
@@ -254,9 +297,11 @@ impl Gp {
                 .iter()
                 .map(|v| v + parameters.noise_variance + jitter)
                 .collect();
-            if let Some(factor) =
-                Triangle::factor(kernel.covariance(&training.x, training.d, &noise), n)
-            {
+            let mut packed = kernel.covariance(&training.x, training.d, &noise);
+            if let Some(alike) = &training.alike {
+                triangle::add_scaled(&mut packed, shared, alike);
+            }
+            if let Some(factor) = Triangle::factor(packed, n) {
                 break factor;
             }
             // Copies of a point without noise; a hundred-millionth of the variance changes no answer.
@@ -313,7 +358,8 @@ impl Gp {
 
     /// Adds one observation with the parameters held. O(n²).
     ///
-    /// `residuals` holds one value per member; a variance of zero is allowed.
+    /// `residuals` holds one value per member; a variance of zero is allowed. The observation is expected at usual
+    /// circumstances: it shares them with no other.
     ///
     /// # Errors
     /// As for [`Training::new`].
@@ -336,7 +382,11 @@ impl Gp {
         let n = self.factor.size();
         let mut cross = vec![0.0; n];
         self.kernel.cross(point, &self.x, &mut cross);
-        let diagonal = self.kernel.at_zero() + noise + self.parameters.noise_variance + self.jitter;
+        let diagonal = self.kernel.at_zero()
+            + noise
+            + self.parameters.noise_variance
+            + self.parameters.shared_variance
+            + self.jitter;
         self.factor
             .grow(&cross, diagonal, 1e-10 * self.kernel.at_zero());
         let last = self.factor.row(n);
@@ -360,6 +410,30 @@ impl Gp {
     #[must_use]
     pub fn observations(&self) -> usize {
         self.noise.len()
+    }
+
+    /// The same with only some members (draws), in the order given; weights are renormalized.
+    ///
+    /// # Errors
+    /// A member that does not exist, or none.
+    pub fn with_members(&self, members: &[usize]) -> Result<Self, GpError> {
+        if members.is_empty() || members.iter().any(|&j| j >= self.scores.len()) {
+            return Err(GpError::Shape(format!(
+                "members {members:?} of {}: give some that exist",
+                self.scores.len()
+            )));
+        }
+        let pick = |from: &[Vec<f64>]| -> Vec<Vec<f64>> {
+            members.iter().map(|&j| from[j].clone()).collect()
+        };
+        let mut fewer = Self {
+            log_weights: members.iter().map(|&j| self.log_weights[j]).collect(),
+            scores: pick(&self.scores),
+            alphas: Vec::new(),
+            ..self.clone()
+        };
+        fewer.finish();
+        Ok(fewer)
     }
 
     /// Kernel parameters.
@@ -518,7 +592,7 @@ impl Gp {
     }
 }
 
-/// Log evidence of parameters and its gradient by `ln l_1 ... ln l_d, ln s², ln σ²`.
+/// Log evidence of parameters and its gradient by `ln l_1 ... ln l_d, ln s², ln σ²`, and `ln b²` with circumstances.
 ///
 /// # Errors
 /// As for [`Gp::with_parameters`].
@@ -529,14 +603,18 @@ pub fn log_evidence(
 ) -> Result<(f64, Vec<f64>), GpError> {
     check(parameters, mean_variance, training.d)?;
     let points: Vec<usize> = (0..training.noise.len()).collect();
+    let members: Vec<usize> = (0..training.residuals.len()).collect();
     let mut theta: Vec<f64> = parameters.length_scales.iter().map(|l| l.ln()).collect();
     theta.extend([
         parameters.signal_variance.ln(),
         parameters.noise_variance.ln(),
     ]);
+    if training.alike.is_some() {
+        theta.push(parameters.shared_variance.ln());
+    }
     let mut gradient = vec![0.0; theta.len()];
-    let value =
-        evidence::Problem::new(training, mean_variance, &points).evidence(&theta, &mut gradient);
+    let value = evidence::Problem::new(training, mean_variance, &points, &members)
+        .evidence(&theta, &mut gradient);
     Ok((value, gradient))
 }
 
@@ -559,6 +637,9 @@ fn check(parameters: &Parameters, mean_variance: f64, d: usize) -> Result<(), Gp
     }
     if !(mean_variance >= 0.0 && mean_variance.is_finite()) {
         return Err(GpError::NotPositive("variance of the mean"));
+    }
+    if !(parameters.shared_variance >= 0.0 && parameters.shared_variance.is_finite()) {
+        return Err(GpError::NotPositive("shared variance"));
     }
     Ok(())
 }

@@ -48,6 +48,7 @@ fn parameters() -> Parameters {
         length_scales: vec![0.4, 0.7, 1.1],
         signal_variance: 1.3,
         noise_variance: 0.02,
+        shared_variance: 0.0,
     }
 }
 
