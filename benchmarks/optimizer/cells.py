@@ -3,15 +3,16 @@
     python benchmarks/optimizer/cells.py run --seeds 10 --runs benchmarks/optimizer/runs/cells.jsonl
     python benchmarks/optimizer/cells.py table --runs benchmarks/optimizer/runs/cells.jsonl
 
-All optimizers press the same virtual cells: cell number ``k`` of a seed has the same hidden properties, foil batch,
-noise and chance to be spoilt for each of them. What counts is the *cost per good cell* (true value over the share of
-cells that neither short nor crack nor tear) of the protocol that a user would take after each cell: the recommended one
-of pressopt, the best reading of the others. The optimum is that of the twin's truth within the file's limits.
+All optimizers press the same virtual cells: cell number ``k`` of a seed has the same hidden properties, foil
+batch, noise and chance to be spoilt for each of them. What counts is the *cost per good cell* (true value over
+the share of cells that neither short nor crack nor tear) of the protocol that a user would take after each cell:
+the recommended one of pressopt, the best reading of the others. The optimum is that of the twin's truth within
+the file's limits.
 
 - Start cells count. The peers share five points of a scrambled Sobol sequence; ``physics-gp`` begins by itself.
 - Peers are told the natural logarithm of the reading, and the worst reading so far for a cell that failed.
-- A proposal that breaks a rule between settings, or a bound that physics predicts (extrusion, cracks), is told to a
-  peer as a failure without a cell: its user would not press it.
+- A proposal that breaks a rule between settings, or a bound that physics predicts (extrusion, cracks), is told to
+  a peer as a failure without a cell: its user would not press it.
 """
 
 from __future__ import annotations
@@ -29,11 +30,10 @@ import numpy as np
 from peers import Peer, installed, start_points
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
-from virtual_campaigns import FILES, experiment, merit, optimum, press  # noqa: E402
-
-from pressopt.assembly import recommender_of  # noqa: E402
-from pressopt.campaign.experiment import Experiment  # noqa: E402
-from pressopt.optimizer import Observation, Recommender, Settings  # noqa: E402
+from pressopt.assembly import recommender_of
+from pressopt.campaign.experiment import Experiment
+from pressopt.optimizer import Observation, Recommender, Settings
+from virtual_campaigns import FILES, experiment, merit, optimum, press
 
 #: How close is close enough.
 WITHIN = 1.1
@@ -42,7 +42,9 @@ OURS = {"pressopt physics-gp": "physics-gp", "pressopt gp": "gp"}
 REFUSALS = 20
 
 
-def ours(of: Experiment, strategy: str, seed: int, budget: int) -> tuple[list[Settings | None], list[Observation], float]:
+def ours(
+    of: Experiment, strategy: str, seed: int, budget: int
+) -> tuple[list[Settings | None], list[Observation], float]:
     """The protocol recommended after each cell, the cells, and the processor seconds of all asks."""
     engine = recommender_of(replace(of, strategy=replace(of.strategy, name=strategy)))
     engine = replace(engine, initial=None, seed=seed)
@@ -63,7 +65,9 @@ def _recommended(engine: Recommender, history: Sequence[Observation]) -> Setting
     return engine.recommend(history).settings if measured or engine.strategy == "physics-gp" else None
 
 
-def theirs(of: Experiment, peer: Peer, seed: int, budget: int) -> tuple[list[Settings | None], list[Observation], float]:
+def theirs(
+    of: Experiment, peer: Peer, seed: int, budget: int
+) -> tuple[list[Settings | None], list[Observation], float]:
     """The same for a peer: what it takes is the protocol of its best reading."""
     space = of.space
     prior = recommender_of(of).prior
@@ -87,7 +91,7 @@ def theirs(of: Experiment, peer: Peer, seed: int, budget: int) -> tuple[list[Set
         return False
 
     while len(history) < budget:
-        for attempt in range(REFUSALS + 1):
+        for _ in range(REFUSALS + 1):
             begun = time.process_time()
             place = start.pop(0) if start else peer.ask()
             seconds += time.process_time() - begun
@@ -127,7 +131,7 @@ def run(arguments: argparse.Namespace) -> None:
     for seed in range(arguments.first, arguments.first + arguments.seeds):
         for file in arguments.files:
             of = experiment(file, seed)
-            best, best_value = optimum(of)
+            best, _ = optimum(of)
             for name in arguments.peers:
                 if (file, name, seed) in done:
                     continue
@@ -150,7 +154,10 @@ def run(arguments: argparse.Namespace) -> None:
                 }
                 with arguments.runs.open("a", encoding="utf-8") as stream:
                     stream.write(json.dumps(line) + "\n")
-                print(f"{file:32} {name:22} {seed:3d} {cells_to(line['taken'])} {cells_to(line['pressed'])}", flush=True)
+                print(
+                    f"{file:32} {name:22} {seed:3d} {cells_to(line['taken'])} {cells_to(line['pressed'])}",
+                    flush=True,
+                )
 
 
 def _lines(path: Path) -> list[dict]:
@@ -186,7 +193,11 @@ def main() -> None:
 
 def table(lines: list[dict]) -> None:
     peers = list(dict.fromkeys(one["peer"] for one in lines))
-    for measure in (lambda one: cells_to(one["taken"]), lambda one: cells_for_good(one["taken"]), lambda one: cells_to(one["pressed"])):
+    for measure in (
+        lambda one: cells_to(one["taken"]),
+        lambda one: cells_for_good(one["taken"]),
+        lambda one: cells_to(one["pressed"]),
+    ):
         for file in sorted({one["file"] for one in lines}):
             cells = []
             for peer in peers:

@@ -1,7 +1,7 @@
 """Other optimizers behind one face: asked for a point of the unit cube, told a number of which less is better.
 
-All start from the points that they are told; their own random starts are switched off. What needs a package that is
-not installed is left out of :func:`installed`.
+All start from the points that they are told; their own random starts are switched off. What needs a package that
+is not installed is left out of :func:`installed`.
 """
 
 from __future__ import annotations
@@ -69,9 +69,7 @@ class _Optuna:
 
     def tell(self, point: Array, value: float) -> None:
         params = dict(zip(self._box, map(float, point), strict=True))
-        self._study.add_trial(
-            self._optuna.trial.create_trial(params=params, distributions=self._box, value=value)
-        )
+        self._study.add_trial(self._optuna.trial.create_trial(params=params, distributions=self._box, value=value))
 
 
 class OptunaTpe(_Optuna):

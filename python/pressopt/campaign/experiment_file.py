@@ -27,10 +27,10 @@ from pressopt.campaign.experiment import (
 from pressopt.campaign.reading import BAD, Range, Report, read_table
 from pressopt.campaign.schema import DEFAULT_PROFILES, FILE, Node, Rows, Table, Variants, spellings_of
 from pressopt.campaign.sense import Draft
-from pressopt.errors import ExperimentError, Violation
+from pressopt.errors import ExperimentError, InputError, Violation
 from pressopt.impedance.cycling import CurrentStep, CyclingPlan, ramp_plan
 from pressopt.impedance.spectrum import Sweep
-from pressopt.optimizer import REPEAT, DesignSpace, Objective, OutcomeConstraint, Variable
+from pressopt.optimizer import REPEAT, DesignSpace, Goal, Objective, OutcomeConstraint, Variable, goal
 from pressopt.pressing import QUANTITIES, Cell, Die, Layer, Limits, Role, SafeState
 from pressopt.toml_lines import LineIndex
 from pressopt.toml_lines import Path as Place
@@ -136,7 +136,7 @@ class _Builder:
         draft.cycling = self._cycling(values.get("cycling"))
         draft.limits = self._limits(values.get("limits"))
         draft.objectives = self._objectives(values.get("objectives", []))
-        draft.constraints = self._constraints(values.get("constraints", []))
+        draft.constraints = self._constraints(values.get("constraints", []), values.get("objectives", []))
         draft.laboratory = self._laboratory(values.get("laboratory"))
         sense.check(draft)
         reach.check(draft)
@@ -169,7 +169,9 @@ class _Builder:
                 replicates=budget.get("replicates"),
                 stopping=Stopping(budget["stop_at_target"], budget.get("stop_gain_below")),
             ),
-            strategy=StrategyPlan(strategy["name"], strategy.get("risk"), strategy.get("cells_per_batch", CELLS_PER_BATCH)),
+            strategy=StrategyPlan(
+                strategy["name"], strategy.get("risk"), strategy.get("cells_per_batch", CELLS_PER_BATCH)
+            ),
             laboratory=draft.laboratory,
             cycling=draft.cycling,
             limits=draft.limits,
@@ -361,7 +363,12 @@ class _Builder:
         """Objectives, each with its place."""
         found: list[tuple[Place, Objective]] = []
         for index, row in enumerate(rows):
-            if row is BAD or not {"quantity", "source", "weight"} <= row.keys():
+            if row is BAD:
+                continue
+            if "goal" in row:
+                found += [(("objectives", index), one) for one in self._named_goal(index, row["goal"]).objectives]
+                continue
+            if not {"quantity", "source", "weight"} <= row.keys():
                 continue
             better = QUANTITIES[row["quantity"]].better
             goal = Objective(
@@ -374,9 +381,27 @@ class _Builder:
             found.append((("objectives", index), goal))
         return found
 
-    def _constraints(self, rows: Any) -> list[tuple[Place, OutcomeConstraint]]:
-        """Bounds on outcomes, each with its place; relations are read with the space."""
-        found: list[tuple[Place, OutcomeConstraint]] = []
+    def _named_goal(self, index: int, name: str) -> Goal:
+        """What a goal stands for in this cell, as this instrument sees it."""
+        four_wire = self._draft.measurement is not None and self._draft.measurement.kind == "four-wire"
+        resistance = "contact_resistance_mohm_cm2" if four_wire else "interfacial_resistance_ohm_cm2"
+        layers = [layer for _, layer in self._draft.layers]
+        pressed_before = len(self._draft.stages) > 1 and any(layer.powder for layer in layers)
+        layered = pressed_before or any(layer.role is Role.INTERLAYER for layer in layers)
+        try:
+            return goal(name, resistance=resistance, layered=layered)
+        except InputError as error:
+            self._report.add(("objectives", index, "goal"), str(error))
+            return Goal(name, "", ())
+
+    def _constraints(self, rows: Any, goals: Any) -> list[tuple[Place, OutcomeConstraint]]:
+        """Bounds on outcomes, each with its place, those of goals first; relations are read with the space."""
+        found: list[tuple[Place, OutcomeConstraint]] = [
+            (("objectives", index), bound)
+            for index, row in enumerate(goals)
+            if row is not BAD and "goal" in row
+            for bound in self._named_goal(index, row["goal"]).constraints
+        ]
         for index, row in enumerate(rows):
             if row is BAD or not {"quantity", "source", "probability"} <= row.keys() or "relation" in row:
                 continue

@@ -35,7 +35,8 @@ class SurrogatePrior:
         self._surrogate = surrogate
         self._draws = draws
         self._parameters = surrogate.prior(draws, experiment.seed)
-        # Memory of a pure function, not state: what was asked for last, and settings that are asked for again and again.
+        # Memory of a pure function, not state: what was asked for last, and settings that are asked for again and
+        # again.
         self._recent: OrderedDict[_Key, Mapping[str, Real]] = OrderedDict()
         self._places: dict[bytes, int] = {}
         self._whole: dict[str, Real] = {}
@@ -92,7 +93,9 @@ class SurrogatePrior:
                 self._recent.popitem(last=False)
         return known
 
-    def _combined(self, columns: Mapping[str, Real], keys: list[bytes], rows: NDArray[np.intp]) -> Mapping[str, Real]:
+    def _combined(
+        self, columns: Mapping[str, Real], keys: list[bytes], rows: NDArray[np.intp]
+    ) -> Mapping[str, Real]:
         """What is remembered, and the rest predicted now."""
         places = np.array([self._places.get(key, -1) for key in keys], dtype=np.intp)
         fresh, kept = np.flatnonzero(places < 0), np.flatnonzero(places >= 0)

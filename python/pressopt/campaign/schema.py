@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pressopt.campaign.experiment import CELLS_PER_BATCH
+from pressopt.optimizer.presets import GOALS
 from pressopt.pressing import QUANTITIES
 from pressopt.units import kind_of_quantity, suffix
 
@@ -228,14 +229,20 @@ _SOURCE = Key(
 
 _OBJECTIVE = Table(
     {
-        "quantity": Key(_QUANTITY, "What is to improve; its name carries the unit.", needed=True),
+        "goal": Key(
+            Choice(GOALS),
+            "A goal by name instead of a quantity: it stands for objectives and bounds.",
+        ),
+        "quantity": Key(_QUANTITY, "What is to improve; its name carries the unit."),
         "direction": Key(
             Choice(("minimize", "maximize")), "Whether less or more is better; else as the quantity's nature is."
         ),
         "target": Key(Number(), "The value that is good enough, in the unit of the quantity."),
         "source": _SOURCE,
         "weight": Key(Number(above=0.0), "Its share where several objectives have to be made one.", default=1.0),
-    }
+    },
+    one_of=(("quantity", "goal"),),
+    goes_with={"direction": "quantity", "target": "quantity"},
 )
 
 _CONSTRAINT = Table(

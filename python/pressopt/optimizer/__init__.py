@@ -11,6 +11,7 @@ from pressopt.optimizer.observation import (
     Settings,
     Value,
 )
+from pressopt.optimizer.presets import Goal, goal, goals
 from pressopt.optimizer.question import Prior, Question, SelectivePrior
 from pressopt.optimizer.recommender import Recommender
 from pressopt.optimizer.relation import Relation
@@ -30,6 +31,7 @@ __all__ = [
     "REPEAT",
     "Budget",
     "DesignSpace",
+    "Goal",
     "Interval",
     "Measurement",
     "Objective",
@@ -51,6 +53,8 @@ __all__ = [
     "Value",
     "Variable",
     "first_reason",
+    "goal",
+    "goals",
     "register_strategy",
     "strategies",
     "target_probabilities",

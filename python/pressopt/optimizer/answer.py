@@ -79,7 +79,8 @@ def _best_of_front(
 ) -> tuple[Settings, tuple[tuple[Settings, Mapping[str, Interval]], ...]]:
     """The Pareto front by expected values, and the settings on it that an even compromise prefers."""
     question = beliefs.question
-    points = np.vstack([np.clip(visited, 0.0, 1.0), spread(question, rng, 8, visited[-12:])])
+    visited = question.space.held(np.clip(visited, 0.0, 1.0))
+    points = np.vstack([visited, spread(question, rng, 8, visited[-12:])])
     for width in (0.05, 0.02, 0.0):
         settable = [question.space.settable(question.space.from_unit(point)) for point in points]
         unique = {tuple(one.values()): one for one in settable if one is not None}
@@ -99,6 +100,10 @@ def _best_of_front(
             noise = width * rng.standard_normal((len(best), 8, points.shape[1])) * np.array(question.space.free)
             cloud = np.clip(points[best][:, None, :] + noise, 0.0, 1.0).reshape(-1, points.shape[1])
             points = np.vstack([points[best], cloud[question.space.allowed(cloud)]])
+    # People are shown medians, which need not rank as means do.
+    shown_settings = [options[row] for row in best]
+    medians = [belief.at(points[best], shown_settings).quantile(0.5) for belief in beliefs.objectives]
+    best = best[non_dominated(np.column_stack(medians))]
     best = best[np.argsort(values[best, 0], kind="stable")]
     if len(best) > 24:
         best = best[np.unique(np.linspace(0, len(best) - 1, 24).round().astype(int))]
@@ -120,7 +125,7 @@ def _window(beliefs: Beliefs, point: Array, settings: Settings) -> dict[str, tup
     least = min(float(shortfall(beliefs, point[None, :], [settings])[0]), 0.0) - 0.05 * RISKY
     window = {}
     for variable, columns in zip(space.variables, space.columns, strict=True):
-        if not variable.numeric:
+        if not variable.numeric or variable.name in space.given:
             continue
         own = float(np.clip(point[columns.start], 0.0, 1.0))
         places = np.unique(np.append(np.linspace(0.0, 1.0, _STEPS), own))
@@ -193,7 +198,7 @@ def _model(beliefs: Beliefs, *, physics: bool) -> dict[str, float | str]:
     belief = beliefs.objectives[0]
     told: dict[str, float | str] = {"name": "physics-gp" if physics else "gp"}
     if physics:
-        told["physics_weight"] = belief.physics_share
+        told["physics_weight"] = belief.physics_trust
     process = belief.discrepancy if belief.physics_share > 0.5 and belief.discrepancy is not None else belief.plain
     if process is not None:
         told["noise_sd"] = belief.scale * math.sqrt(process.noise_variance)

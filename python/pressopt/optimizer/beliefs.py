@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,7 +116,8 @@ class Draws:
 
     @staticmethod
     def of(weights: Array, count: int) -> Draws:
-        """At most ``_KEPT_DRAWS`` members that stand for all: systematic resampling, the same for the same weights.
+        """At most ``_KEPT_DRAWS`` members that stand for all: systematic resampling, the same for the same
+        weights.
 
         Source:
             Kitagawa, J. Comput. Graph. Stat. 5 (1996) 1.
@@ -149,8 +150,10 @@ class Belief:
         plain: The process without physics; ``None`` when nothing was measured.
         discrepancy: The process on what physics leaves; ``None`` without physics.
         physics_share: Weight of the physics against the plain process, 0 to 1.
+        physics_trust: The same without bowls: whether the physics as it stands foretells cells better than none.
         draws: The members of the ensemble of the physics that stand for all of them.
-        bowls: What each member adds to its draw of the physics; ``None`` where nothing was measured that could tell.
+        bowls: What each member adds to its draw of the physics; ``None`` where nothing was measured that could
+            tell.
         noise: Variance of one reading, scaled.
         batch: Variance that the readings of one batch share, scaled; part of ``noise``.
         doubted: Rows of the history whose readings are taken for those of spoilt cells.
@@ -163,6 +166,7 @@ class Belief:
     plain: GaussianProcess | None
     discrepancy: GaussianProcess | None = None
     physics_share: float = 0.0
+    physics_trust: float = 0.0
     draws: Draws | None = None
     bowls: Bowls | None = None
     noise: float = 0.0
@@ -199,7 +203,8 @@ class Belief:
 
     def _expected(self, points: Array, settings: Sequence[Settings]) -> Array:
         """Shape (members, n): what physics and bowls expect, signed."""
-        assert self.prior is not None and self.draws is not None, "asked where physics speaks"
+        assert self.prior is not None, "asked where physics speaks"
+        assert self.draws is not None, "physics speaks by draws"
         expected = self.sign * self.draws.expect(self.prior, self.quantity, settings)
         return expected if self.bowls is None else expected + self.bowls.at(points, self.draws.members)
 
@@ -251,7 +256,7 @@ class Beliefs:
     def pure(self) -> bool:
         """Whether every belief is a plain process, so that gradients may be used."""
         plain = all(belief.pure is not None for belief in (*self.objectives, *self.constraints))
-        return plain and not self.feasibility.informed
+        return plain and self.question.smooth and not self.feasibility.informed
 
     def log_success(self, points: Array, settings: Sequence[Settings]) -> Array:
         """Shape (n,): log probability that a trial does not fail; 0 where nothing is known."""
@@ -317,9 +322,7 @@ def believe(question: Question, *, physics: bool) -> Beliefs | None:
     found = []
     for goal in goals:
         sign = goal.sign if isinstance(goal, Objective) else 1.0
-        belief = (
-            measured[goal.quantity] if goal.source == "measured" else _foresee(question, goal.quantity, draws)
-        )
+        belief = measured[goal.quantity] if goal.source == "measured" else _foresee(question, goal.quantity, draws)
         found.append(_with_sign(question, belief, sign, places, points, possible, physics=physics))
     names = question.space.names
     keys = [key_of(question.space, observation.settings) for observation in told]
@@ -376,7 +379,7 @@ def _foresee(question: Question, quantity: str, draws: Draws | None) -> Belief:
     spread = draws_of(question.prior, quantity, question.space.probes)
     scale = float(spread.std()) or 1.0
     kept = draws if draws is not None else Draws.of(np.ones(len(spread)), len(spread))
-    return Belief(quantity, 1.0, 0.0, scale, None, None, 1.0, kept, prior=question.prior)
+    return Belief(quantity, 1.0, 0.0, scale, None, None, 1.0, 1.0, kept, prior=question.prior)
 
 
 def _learn(
@@ -411,7 +414,7 @@ def _learn(
         count = len(draws_of(prior, quantity, question.space.probes[:1]))
         weight = np.exp(_log_weights(possible, count))
         loss = bowls(question.space, quantity, count, scale)
-        return Belief(quantity, sign, 0.0, scale, None, None, 1.0, Draws.of(weight, count), loss, prior=prior)
+        return Belief(quantity, sign, 0.0, scale, None, None, 1.0, 1.0, Draws.of(weight, count), loss, prior=prior)
     x, noise = points[rows], variance / scale**2
     shift = float(y.mean())
     botched = (_SPOILT_LOG / scale if on_log_scale(quantity) else _SPOILT_LINEAR) ** 2
@@ -466,6 +469,7 @@ def _learn(
         plain,
         discrepancy=discrepancy.with_members(draws.members.tolist()),
         physics_share=_share(discrepancy, plain),
+        physics_trust=_share(discrepancy.with_members(list(range(count))), plain),
         draws=draws,
         bowls=loss,
         noise=_noise(discrepancy, noise),
@@ -558,12 +562,18 @@ def _tempered(weights: Array) -> Array:
 def _share(discrepancy: GaussianProcess, plain: GaussianProcess) -> float:
     """Weight of the physics: how much better it foretells each reading from the others than the plain process.
 
+    A sum over few readings is uncertain itself; its own scatter, by the bootstrap's normal limit, tempers it.
+
     Source:
-        Yao, Vehtari, Simpson and Gelman, Bayesian Analysis 13 (2018) 917 (pseudo-BMA).
+        Yao, Vehtari, Simpson and Gelman, Bayesian Analysis 13 (2018) 917 (pseudo-BMA+); MacKay, Neural Comput. 4
+        (1992) 720 (mean of a logistic function under a normal density).
     """
-    if plain.observations < _ENOUGH_TO_JUDGE:
+    count = plain.observations
+    if count < _ENOUGH_TO_JUDGE:
         return 1.0
-    gain = float(np.sum(discrepancy.leave_one_out() - plain.leave_one_out()))
+    gains = discrepancy.leave_one_out() - plain.leave_one_out()
+    scatter = count * float(gains.var(ddof=1))
+    gain = float(gains.sum()) / math.sqrt(1.0 + math.pi * scatter / 8.0)
     share = 1.0 / (1.0 + math.exp(-min(max(gain, -700.0), 700.0)))
     if share > 1.0 - _NEGLIGIBLE:
         return 1.0

@@ -65,7 +65,7 @@ def _cloud(question: Question, rng: np.random.Generator, around: Array, width: f
         others = question.space.encode(rng.random((len(centres), len(question.space.variables))))
         jump = rng.random(len(centres)) < 0.3
         moved[np.ix_(jump, ~free)] = others[np.ix_(jump, ~free)]
-    return _ruled(question, moved)
+    return _ruled(question, question.space.held(moved))
 
 
 def _ruled(question: Question, points: Array) -> Array:
@@ -92,7 +92,7 @@ def climb(
 
 
 def as_settings(question: Question, points: Array) -> list[Settings]:
-    """Settings at points of the unit cube, not yet on steps; none when no physics asks for them."""
-    if question.prior is None:
+    """Settings at points of the unit cube, not yet on steps; none when nobody asks for them."""
+    if question.prior is None and question.cost is None:
         return []
     return list(question.space.many_from_unit(points))

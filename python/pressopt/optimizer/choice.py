@@ -1,4 +1,4 @@
-"""The protocol that a model stands behind: expected value, doubt, failing cells and rules weighed against each other."""
+"""The protocol that a model stands behind: value, doubt, failing cells and rules weighed against each other."""
 
 from __future__ import annotations
 
@@ -52,8 +52,9 @@ def best_protocol(beliefs: Beliefs, rng: np.random.Generator) -> Settings:
         cost += beliefs.waste(belief, mixture.mean, points, settings)
         return -cost / belief.scale + shortfall(beliefs, points, settings)
 
-    inside = visited[question.space.allowed(np.clip(visited, 0.0, 1.0))] if len(visited) else visited
-    start = np.vstack([np.clip(inside, 0.0, 1.0), spread(question, rng, 9 if beliefs.pure else 8, inside[-6:])])
+    visited = question.space.held(np.clip(visited, 0.0, 1.0))
+    inside = visited[question.space.allowed(visited)] if len(visited) else visited
+    start = np.vstack([inside, spread(question, rng, 9 if beliefs.pure else 8, inside[-6:])])
     if beliefs.pure and belief.pure is not None:
         bounds = []
         for constraint, one in zip(question.constraints, beliefs.constraints, strict=True):
@@ -73,7 +74,11 @@ def best_protocol(beliefs: Beliefs, rng: np.random.Generator) -> Settings:
         points, _ = climb(question, rng, value, start)
     settable = [question.space.settable(question.space.from_unit(point)) for point in points[:64]]
     options: list[Settings] = [settings for settings in settable if settings is not None]
-    options += [one for one, valid in zip(beliefs.settings, beliefs.valid, strict=True) if valid]
+    options += [
+        one
+        for one, valid in zip(beliefs.settings, beliefs.valid, strict=True)
+        if valid and question.space.given.items() <= one.items()
+    ]
     admissible = question.admissible(options)
     options = [one for one, allowed in zip(options, admissible, strict=True) if allowed]
     if not options:

@@ -1,7 +1,8 @@
-"""What cells share beside their settings: a foil, a day. Readings of one batch err together, and more of them do not help.
+"""What cells share beside their settings, a foil or a day: readings of one batch err together.
 
-Laird and Ware, Biometrics 38 (1982) 963: a random effect of each batch. Where nobody noted which cells share a foil but
-only how many it serves, cells ``g`` apart share it with probability ``1 - g / cells``, whatever the first one was.
+Laird and Ware, Biometrics 38 (1982) 963: a random effect of each batch. Where nobody noted which cells share a
+foil but only how many it serves, cells ``g`` apart share it with probability ``1 - g / cells``, whatever the
+first one was.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def feasibility(
 
 
 def hazard_log_odds(prior: Prior, settings: Sequence[Settings], rows: NDArray[np.intp] | None = None) -> Array:
-    """Shape (k, n): log odds that a trial at these settings fails, by each draw of the physics, or by some rows."""
+    """Shape (k, n): log odds that a trial at these settings fails, by each draw of the physics or some rows."""
     survival: Array | float = 1.0
     for quantity in HAZARDS:
         try:

@@ -23,6 +23,9 @@ Array = NDArray[np.float64]
 
 #: Probability that a visited point has to keep its constraints with, to count as something to be beaten.
 _EVEN_CHANCE = math.log(0.5)
+#: Share of what failing cells cost that a search for gain reckons with, before any has failed (assumed; on twins
+#: nothing makes it slow, and all of it keeps the search away from most good protocols).
+_FEAR = 0.3
 #: Candidates of one search: 2 to this power where gradients refine them, and where they do not.
 _NET = 9
 _NET_WITHOUT_GRADIENTS = 8
@@ -114,7 +117,11 @@ def most_gain(beliefs: Beliefs, rng: np.random.Generator) -> tuple[Array, Array]
         return _with_gradients(beliefs, spread(question, rng, _NET, around))
     start = spread(question, rng, _NET_WITHOUT_GRADIENTS, around)
     reached = _reached(beliefs, start)
-    return climb(question, rng, lambda points, settings: gain(beliefs, points, settings, reached), start)
+
+    def value(points: Array, settings: Sequence[Settings]) -> Array:
+        return gain(beliefs, points, settings, reached) + question.leaning(points)
+
+    return climb(question, rng, value, start)
 
 
 def _reached(beliefs: Beliefs, start: Array) -> float | tuple[Array, Array]:
@@ -167,16 +174,18 @@ def gain(
 ) -> Array:
     """Shape (n,): log expected gain on what was reached, probabilities of constraints included.
 
-    With one objective failing cells are paid for by ``waste``. Their probability is not multiplied in once more:
-    that would keep the search out of where a failure is only feared, and a trial there teaches most.
+    With one objective a failure that is only feared costs little: a trial there teaches most. The more cells have
+    failed, the more the probability of success counts, up to the full rule of Gardner et al., ICML 2014.
     """
     mixtures = [belief.at(points, settings) for belief in beliefs.objectives]
     if not isinstance(reached, tuple):
         only = mixtures[0]
-        waste = beliefs.waste(beliefs.objectives[0], only.mean, points, settings)
-        means, variances = only.means + waste[:, None], np.ascontiguousarray(only.variances)
+        feared = _FEAR * beliefs.waste(beliefs.objectives[0], only.mean, points, settings)
+        means, variances = only.means + feared[:, None], np.ascontiguousarray(only.variances)
         value = log_expected_improvement(means, only.log_weights, variances, reached)
         value += _log_news(beliefs.objectives[0], only.variance)
+        failed = int((~beliefs.valid).sum())
+        value += failed / (1.0 + failed) * beliefs.log_success(points, settings)
     else:
         pairs, reference = reached
         means = np.column_stack([mixture.mean for mixture in mixtures])
@@ -289,6 +298,7 @@ def _worth_repeating(beliefs: Beliefs, fresh: Settings) -> Settings | None:
         return None
     places = np.array([space.to_unit(one) for one in unique.values()])
     inside = (np.abs(places - 0.5) <= 0.5 + TOLERANCE).all(axis=1) & space.allowed(places)
+    inside &= np.array([space.given.items() <= one.items() for one in unique.values()])
     visited = [one for one, kept in zip(unique.values(), inside, strict=True) if kept]
     if len(visited) < 2:
         return None

@@ -1,4 +1,4 @@
-"""What every physics leaves out: past some point more pressure, heat or time does harm. Bowls of unknown place and depth.
+"""What physics leaves out: past some point more does harm. Bowls of unknown place and depth stand for it.
 
 People choose limits so that the best lies between them, and a model without the damage of too much sends the first
 cells to a corner. So the ensemble of the physics has members that add to a draw of its parameters a draw of a loss
@@ -23,9 +23,9 @@ Array = NDArray[np.float64]
 
 #: Members of the ensemble for each draw of the physics: the first without a bowl, the others with one.
 COPIES = 3
-#: Mean of the loss, per variable, from the middle of its range to an end: on a log scale, and in spreads of the data
-#: otherwise (assumed: a factor of two).
-_DEPTH_LOG, _DEPTH_LINEAR = 0.7, 0.7
+#: Mean of the loss, per variable, from the middle of its range to an end: on a log scale, and in spreads of the
+#: data otherwise (assumed: a factor of three).
+_DEPTH_LOG, _DEPTH_LINEAR = 1.1, 1.1
 #: Where the least loss lies: within this share of the range around its middle (assumed).
 _WITHIN = 0.7
 
@@ -47,7 +47,9 @@ class Bowls:
         centres, depths = self.centres[members], self.depths[members]
         # Σ d (2 (u - c))², multiplied out: no array of members times points times columns.
         loss: Array = 4.0 * (
-            depths @ (points**2).T - 2.0 * (depths * centres) @ points.T + (depths * centres**2).sum(axis=1)[:, None]
+            depths @ (points**2).T
+            - 2.0 * (depths * centres) @ points.T
+            + (depths * centres**2).sum(axis=1)[:, None]
         )
         return loss
 
@@ -56,7 +58,11 @@ def bowls(space: DesignSpace, quantity: str, draws: int, scale: float) -> Bowls:
     """The bowls of an ensemble of ``COPIES * draws`` members; member ``j`` belongs to draw ``j % draws``."""
     centres, depths = _standard(space.dimension, draws)
     numeric = np.array(
-        [variable.numeric for variable, own in zip(space.variables, space.columns, strict=True) for _ in range(own.start, own.stop)]
+        [
+            variable.numeric
+            for variable, own in zip(space.variables, space.columns, strict=True)
+            for _ in range(own.start, own.stop)
+        ]
     )
     depth = _DEPTH_LOG if on_log_scale(quantity) else _DEPTH_LINEAR * scale
     return Bowls(centres, depth * depths * numeric)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -17,6 +17,9 @@ Array = NDArray[np.float64]
 
 #: Name of the quantity that a ``risk`` bounds.
 RISK_QUANTITY = "short_probability"
+#: Trials for which a person's belief about the optimum counts in full, roughly (Hvarfner et al.: a tenth of a
+#: budget).
+_CONVICTION = 5.0
 
 
 class Prior(Protocol):
@@ -52,7 +55,7 @@ class SelectivePrior(Prior, Protocol):
 def draws_of(
     prior: Prior, quantity: str, settings: Sequence[Settings], rows: NDArray[np.intp] | None = None
 ) -> Array:
-    """Shape (k, n): the draws of the physics, or some rows; what is not finite is brought to the edge of what is."""
+    """Shape (k, n): draws of the physics, or some rows; what is not finite is brought to the edge of what is."""
     if rows is None:
         draws = np.asarray(prior.draws(quantity, settings), dtype=float)
     elif isinstance(prior, SelectivePrior):
@@ -82,8 +85,11 @@ class Question:
         prior: The physics, if any.
         risk: Largest allowed predicted probability of a short, or ``None``.
         replicate: Whether a strategy may repeat settings where noise limits.
-        cells_per_batch: How many cells share a foil (or whatever differs between batches); 0 when batches are noted
-            cell by cell or do not matter.
+        cells_per_batch: How many cells share a foil (or whatever differs between batches); 0 when batches are
+            noted cell by cell or do not matter.
+        cost: What a trial costs at some settings, in any unit; ``None`` when all cost the same.
+        belief: Where a person expects the optimum: best guess and spread by setting, in its unit; on a log scale
+            the spread is a factor.
     """
 
     space: DesignSpace
@@ -97,6 +103,8 @@ class Question:
     risk: float | None = None
     replicate: bool = True
     cells_per_batch: int = 0
+    cost: Callable[[Settings], float] | None = None
+    belief: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     taken: frozenset[tuple[Value, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -106,6 +114,35 @@ class Question:
         """Randomness that depends on seed, number of trials and pending, count and nothing else."""
         trials = len(self.history) + len(self.pending)
         return np.random.default_rng([self.seed, trials, self.count, stream])
+
+    @property
+    def smooth(self) -> bool:
+        """Whether nothing but models decides about a trial, so that gradients of the models may be followed."""
+        return self.cost is None and not self.belief
+
+    def leaning(self, points: Array) -> Array:
+        """Shape (n,): what cost and a person's belief add to the log gain of a trial.
+
+        Gain per cost; and the belief's log density, which fades as one over the number of trials.
+
+        Source:
+            Lee, Perrone, Archambeau and Seeger, arXiv:2003.10870 (gain per cost); Hvarfner et al., ICLR 2022
+            (πBO).
+        """
+        found = np.zeros(len(points))
+        if self.belief:
+            fading = _CONVICTION / (1.0 + len(self.history))
+            for variable, columns in zip(self.space.variables, self.space.columns, strict=True):
+                if variable.name in self.belief:
+                    guess, spread = self.belief[variable.name]
+                    centre = variable.to_unit(guess)
+                    wide = guess * spread if variable.scale == "log" else guess + spread
+                    width = max(abs(variable.to_unit(wide) - centre), 1e-3)
+                    found -= fading * 0.5 * ((points[:, columns.start] - centre) / width) ** 2
+        if self.cost is not None:
+            costs = np.array([self.cost(one) for one in self.space.many_from_unit(points)], dtype=float)
+            found -= np.log(np.maximum(costs, 1e-12))
+        return found
 
     def admissible(self, settings: Sequence[Settings]) -> NDArray[np.bool_]:
         """Shape (n,): whether limits, relations and the bound on the risk hold."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from pressopt.errors import InputError, Violation
 from pressopt.optimizer.answer import recommend
@@ -34,6 +34,10 @@ class Recommender:
         risk: Upper bound on the predicted probability of a short, kept from the first trial on.
         cells_per_batch: How many cells share a foil, so that their readings err together; 0 when that does not
             matter or observations say their batch.
+        cost: What a trial costs at some settings, in any unit, so that gain per cost is sought; ``None``: all the
+            same.
+        belief: Where a person expects the optimum: (best guess, spread) by setting, in its unit; on a log scale
+            the spread is a factor. It fades as cells are pressed, right or wrong.
 
     Raises:
         InputError: Everything that does not fit together, at once.
@@ -49,6 +53,8 @@ class Recommender:
     replicates: int | None = None
     risk: float | None = None
     cells_per_batch: int = 0
+    cost: Callable[[Settings], float] | None = None
+    belief: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "objectives", tuple(self.objectives))
@@ -90,8 +96,23 @@ class Recommender:
             )
         if self.initial is not None and self.initial < 0:
             wrong.append(Violation("initial", f"{self.initial} trials cannot be done: give 0 or more"))
+        known = {variable.name: variable for variable in self.space.variables if variable.numeric}
+        for name, (guess, spread) in self.belief.items():
+            if name not in known:
+                wrong.append(
+                    Violation(name, f"is no number that is varied: believe something about {sorted(known)}")
+                )
+            elif not (known[name].low <= guess <= known[name].high):
+                wrong.append(
+                    Violation(name, f"{guess:g} lies outside of the limits: believe in a value between them")
+                )
+            elif not spread > (1.0 if known[name].scale == "log" else 0.0):
+                least = "a factor above 1" if known[name].scale == "log" else "a positive spread"
+                wrong.append(Violation(name, f"a spread of {spread:g} is no doubt at all: give {least}"))
         if self.cells_per_batch < 0:
-            wrong.append(Violation("cells_per_batch", f"{self.cells_per_batch} cells are no batch: give 0 or more"))
+            wrong.append(
+                Violation("cells_per_batch", f"{self.cells_per_batch} cells are no batch: give 0 or more")
+            )
         if self.replicates is not None and self.replicates < 1:
             wrong.append(Violation("replicates", f"{self.replicates} cells cannot be pressed: give 1 or more"))
         return wrong
@@ -105,20 +126,29 @@ class Recommender:
             return self.initial
         return 3 if self.strategy == "physics-gp" else max(4, len(self.space.variables) + 1)
 
-    def ask(self, history: Sequence[Observation], pending: Sequence[Settings] = (), n: int = 1) -> list[Proposal]:
+    def ask(
+        self,
+        history: Sequence[Observation],
+        pending: Sequence[Settings] = (),
+        n: int = 1,
+        *,
+        given: Mapping[str, Value] | None = None,
+    ) -> list[Proposal]:
         """The next ``n`` trials, each settable, inside limits, relations and the bound on the risk.
 
         Args:
             history: Finished trials, in order.
             pending: Settings of trials that are under way.
             n: How many proposals are wanted.
+            given: Values of variables that are not to be chosen this time: the measured roughness or density of
+                this pellet, a temperature that is held. Proposals carry them.
 
         Raises:
             InputError: ``n`` is not positive, a setting is unknown, or the rules leave no room.
         """
         if n < 1:
             raise InputError(f"{n} proposals were asked: ask at least one")
-        question = self.question(history, pending, n)
+        question = self.question(history, pending, n, given=given)
         proposals = self._owed_replicates(question)[:n]
         done = [one.settings for one in question.history] + [one.settings for one in proposals]
         used = {key_of(self.space, settings) for settings in done} | question.taken
@@ -131,20 +161,33 @@ class Recommender:
             proposals += self._checked(asked, strategy(self.strategy)(asked))
         return proposals
 
-    def recommend(self, history: Sequence[Observation]) -> Recommendation:
+    def recommend(
+        self, history: Sequence[Observation], *, given: Mapping[str, Value] | None = None
+    ) -> Recommendation:
         """The protocol the model stands behind after these trials; whatever the strategy, by the model.
+
+        Args:
+            history: Finished trials, in order.
+            given: Values that are not to be chosen, as for :meth:`ask`.
 
         Raises:
             InputError: Nothing was measured yet and no physics speaks, or no settable protocol keeps all rules.
         """
         if self.strategy == REPEAT:
-            return average(self.question(history))
-        return recommend(self.question(history), physics=self.strategy == "physics-gp")
+            return average(self.question(history, given=given))
+        return recommend(self.question(history, given=given), physics=self.strategy == "physics-gp")
 
-    def question(self, history: Sequence[Observation], pending: Sequence[Settings] = (), n: int = 1) -> Question:
+    def question(
+        self,
+        history: Sequence[Observation],
+        pending: Sequence[Settings] = (),
+        n: int = 1,
+        *,
+        given: Mapping[str, Value] | None = None,
+    ) -> Question:
         """Everything that a strategy may know, as one value."""
         return Question(
-            space=self.space,
+            space=self.space.with_given(given or {}),
             objectives=self.objectives,
             constraints=self.constraints,
             history=tuple(history),
@@ -155,6 +198,8 @@ class Recommender:
             risk=self.risk,
             replicate=self.replicates is None,
             cells_per_batch=self.cells_per_batch,
+            cost=self.cost,
+            belief=self.belief,
         )
 
     def _owed_replicates(self, question: Question) -> list[Proposal]:
@@ -191,7 +236,7 @@ class Recommender:
         used = {key_of(self.space, settings) for settings in question.pending}
         kept: list[Proposal] = []
         for proposal in proposals[: question.count]:
-            settings = self.space.settable(proposal.settings)
+            settings = question.space.settable({**proposal.settings, **question.space.given})
             if settings is None or not question.admissible([settings])[0]:
                 continue
             key = tuple(settings.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -149,6 +149,8 @@ class DesignSpace:
     Attributes:
         variables: What may be varied, in a fixed order; none where one protocol is only repeated.
         relations: Rules between settings.
+        given: Values that are not to be chosen: what is known only when a trial is asked for (the measured
+            roughness of this pellet), or is held for now. See :meth:`with_given`.
 
     Raises:
         InputError: A name given twice, or a relation that names no variable or a category.
@@ -156,6 +158,7 @@ class DesignSpace:
 
     variables: tuple[Variable, ...]
     relations: tuple[Relation, ...] = ()
+    given: Mapping[str, Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "variables", tuple(self.variables))
@@ -173,8 +176,52 @@ class DesignSpace:
                 for name in relation.terms
                 if name not in numeric
             ]
+        if not wrong:
+            wrong += self._given_mistakes()
         if wrong:
             raise InputError(wrong)
+
+    def _given_mistakes(self) -> Iterator[Violation]:
+        known = {variable.name: variable for variable in self.variables}
+        for name, value in self.given.items():
+            variable = known.get(name)
+            if variable is None:
+                yield Violation(name, f"is given, but not varied here: use {sorted(known)}")
+            elif not variable.numeric:
+                if value not in variable.choices:
+                    yield Violation(name, f"'{value}' is given: use one of {list(variable.choices)}")
+            elif not (isinstance(value, (int, float)) and variable.low <= value <= variable.high):
+                yield Violation(
+                    name, f"{value!r} is given: give a number from {variable.low:g} to {variable.high:g}"
+                )
+        if known and len(self.given) == len(known):
+            yield Violation("given", "leaves nothing to choose: leave one variable out")
+
+    def with_given(self, given: Mapping[str, Value]) -> DesignSpace:
+        """The same space with some values held; everything that is sampled, searched or proposed has them.
+
+        Settings that were pressed at other values keep theirs, and their places in the cube.
+
+        Raises:
+            InputError: A name that is not varied, a value outside of its limits, or nothing left to choose.
+        """
+        return self if dict(given) == dict(self.given) else replace(self, given=dict(given))
+
+    def held(self, points: Array) -> Array:
+        """Points (n, dimension) moved to the given values."""
+        if not self.given:
+            return points
+        moved = points.copy()
+        for variable, columns in zip(self.variables, self.columns, strict=True):
+            if variable.name in self.given:
+                moved[:, columns] = self._column(variable, self.given[variable.name])
+        return moved
+
+    @staticmethod
+    def _column(variable: Variable, value: Value) -> Array:
+        if variable.numeric:
+            return np.array([variable.to_unit(float(value))])
+        return np.array([float(choice == value) for choice in variable.choices])
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -239,6 +286,9 @@ class DesignSpace:
         """Settings at a point of the unit cube, inside the limits: whole numbers whole, the strongest category."""
         settings: dict[str, Value] = {}
         for variable, columns in zip(self.variables, self.columns, strict=True):
+            if variable.name in self.given:
+                settings[variable.name] = self.given[variable.name]
+                continue
             if not variable.numeric:
                 settings[variable.name] = variable.choices[int(np.argmax(point[columns]))]
                 continue
@@ -250,7 +300,9 @@ class DesignSpace:
         """As :meth:`from_unit`, for points of shape (n, dimension)."""
         columns: list[list[Value]] = []
         for variable, own in zip(self.variables, self.columns, strict=True):
-            if not variable.numeric:
+            if variable.name in self.given:
+                columns.append([self.given[variable.name]] * len(points))
+            elif not variable.numeric:
                 columns.append([variable.choices[best] for best in np.argmax(points[:, own], axis=1)])
             elif variable.kind == "integer":
                 places = points[:, own.start].tolist()
@@ -300,7 +352,8 @@ class DesignSpace:
         options: list[tuple[Value, ...]] = []
         for variable in self.variables:
             value = settings[variable.name]
-            if not variable.numeric:
+            if not variable.numeric or variable.name in self.given:
+                # What is measured of a pellet is on no step of the press.
                 options.append((value,))
             elif variable.kind == "integer":
                 options.append(tuple(int(v) for v in variable.neighbours(float(value))))
@@ -360,7 +413,9 @@ class DesignSpace:
         """Settings at one number between 0 and 1 per variable."""
         settings: dict[str, Value] = {}
         for variable, u in zip(self.variables, place, strict=True):
-            if not variable.numeric:
+            if variable.name in self.given:
+                settings[variable.name] = self.given[variable.name]
+            elif not variable.numeric:
                 count = len(variable.choices)
                 settings[variable.name] = variable.choices[min(int(u * count), count - 1)]
             else:
@@ -380,7 +435,7 @@ class DesignSpace:
                 points[:, columns.start] = [variable.to_unit(value) for value in settable]
             else:
                 points[:, columns.start] = u
-        return points
+        return self.held(points)
 
     @cached_property
     def known_keys(self) -> dict[tuple[Value, ...], tuple[Value, ...]]:
@@ -396,7 +451,7 @@ class DesignSpace:
     def free(self) -> tuple[bool, ...]:
         """Per column: whether it belongs to a real number, so that a gradient means something."""
         return tuple(
-            variable.kind == "real"
+            variable.kind == "real" and variable.name not in self.given
             for variable, columns in zip(self.variables, self.columns, strict=True)
             for _ in range(columns.start, columns.stop)
         )

@@ -8,6 +8,7 @@ is not allowed by the next point of the Sobol sequence. It must answer the same 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,8 @@ def skopt_engine(estimator: str) -> Strategy:
 
         import skopt
 
-        space = question.space
+        space = question.space.with_given({})
+        question = replace(question, space=space)
         told = scores(question)
         if not told:
             return sobol(question)
