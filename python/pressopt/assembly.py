@@ -20,6 +20,7 @@ from pressopt.campaign.lifecycle import CampaignPhase
 from pressopt.campaign.physics_prior import SurrogatePrior
 from pressopt.campaign.replay import CampaignState, TrialState, replay
 from pressopt.campaign.runner import Runner, StopRequest, Watcher, recommendation_to_json
+from pressopt.campaign.trial_cost import TrialCost
 from pressopt.clock import AttendedClock, Clock, FastClock, WallClock
 from pressopt.errors import DeviceFault, ExperimentError, InputError, JournalError, LimitError
 from pressopt.export.document import document_bytes, read_document
@@ -242,18 +243,23 @@ def surrogate_of(experiment: Experiment) -> Surrogate:
 
 def recommender_of(experiment: Experiment, space: DesignSpace | None = None) -> Recommender:
     """Return the engine that the experiment asks for, searching ``space`` (default: the experiment's)."""
-    strategy = experiment.strategy
+    strategy, budget = experiment.strategy, experiment.budget
+    prior = SurrogatePrior(experiment, surrogate_of(experiment))
+    cost = None
+    if budget.cell_cost is not None:
+        cost = TrialCost(prior, budget.cell_cost, budget.hour_cost, budget.heating_k_min)
     return Recommender(
         space=space or experiment.space,
         objectives=experiment.objectives,
         constraints=experiment.constraints,
         strategy=strategy.name,
         seed=experiment.seed,
-        initial=experiment.budget.initial,
-        prior=SurrogatePrior(experiment, surrogate_of(experiment)),
-        replicates=experiment.budget.replicates,
+        initial=budget.initial,
+        prior=prior,
+        replicates=budget.replicates,
         risk=strategy.risk,
         cells_per_batch=strategy.cells_per_batch,
+        cost=cost,
     )
 
 

@@ -113,12 +113,18 @@ class Budget:
         initial: Space-filling trials before the strategy is asked; ``None``: as many as suit the strategy.
         replicates: Cells for each setting; ``None``: the model repeats settings where noise limits.
         stopping: When to end before.
+        cell_cost: What one cell costs, in any unit; ``None``: trials cost the same, whatever their settings.
+        hour_cost: What one hour of the press costs, in the same unit.
+        heating_k_min: How fast platens heat, and cool, K/min.
     """
 
     trials: int
     initial: int | None = None
     replicates: int | None = None
     stopping: Stopping = field(default_factory=Stopping)
+    cell_cost: float | None = None
+    hour_cost: float = 0.0
+    heating_k_min: float = 5.0
 
 
 #: Cells that one piece of foil usually serves (assumed).

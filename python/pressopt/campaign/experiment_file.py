@@ -168,6 +168,9 @@ class _Builder:
                 initial=budget.get("initial"),
                 replicates=budget.get("replicates"),
                 stopping=Stopping(budget["stop_at_target"], budget.get("stop_gain_below")),
+                cell_cost=budget.get("cell_cost"),
+                hour_cost=budget["hour_cost"],
+                heating_k_min=budget["heating_rate"],
             ),
             strategy=StrategyPlan(
                 strategy["name"], strategy.get("risk"), strategy.get("cells_per_batch", CELLS_PER_BATCH)

@@ -319,6 +319,16 @@ _BUDGET = Table(
             Number(1, 100, whole=True),
             "Cells for each setting; else the model repeats settings where noise, not ignorance, limits.",
         ),
+        "cell_cost": Key(
+            Number(above=0.0),
+            "What one cell costs, in any unit: with `hour_cost`, the strategy seeks the most gain for the money.",
+        ),
+        "hour_cost": Key(Number(low=0.0), "What one hour of the press costs, in the same unit.", default=0.0),
+        "heating_rate": Key(
+            Number(above=0.0, below=1000.0),
+            "How fast platens heat, and cool, in K/min, for that cost.",
+            default=5.0,
+        ),
         "stop_at_target": Key(Flag(), "End once every target is expected to be met.", default=False),
         "stop_gain_below": Key(
             Number(above=0.0, below=1.0), "End once one more trial is expected to improve less than this share."

@@ -12,7 +12,7 @@ from pressopt.optimizer.observation import (
     Value,
 )
 from pressopt.optimizer.presets import Goal, goal, goals
-from pressopt.optimizer.question import Prior, Question, SelectivePrior
+from pressopt.optimizer.question import Cost, Prior, Question, SelectivePrior
 from pressopt.optimizer.recommender import Recommender
 from pressopt.optimizer.relation import Relation
 from pressopt.optimizer.repeating import REPEAT
@@ -26,11 +26,14 @@ from pressopt.optimizer.stopping import (
     target_probabilities,
 )
 from pressopt.optimizer.strategies import Strategy, register_strategy, strategies
+from pressopt.optimizer.transfer import EarlierCampaigns, Source
 
 __all__ = [
     "REPEAT",
     "Budget",
+    "Cost",
     "DesignSpace",
+    "EarlierCampaigns",
     "Goal",
     "Interval",
     "Measurement",
@@ -47,6 +50,7 @@ __all__ = [
     "SelectivePrior",
     "Settings",
     "SmallGain",
+    "Source",
     "StoppingRule",
     "Strategy",
     "TargetMet",

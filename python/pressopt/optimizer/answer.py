@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from pressopt.optimizer.beliefs import Belief, Beliefs, believe
 from pressopt.optimizer.candidates import as_settings, spread
 from pressopt.optimizer.choice import RISKY, best_protocol, shortfall
 from pressopt.optimizer.gaussian import most_gain, non_dominated
-from pressopt.optimizer.goals import from_model, on_log_scale
+from pressopt.optimizer.goals import from_model, on_log_scale, to_model
 from pressopt.optimizer.observation import Interval, Recommendation, Settings
 from pressopt.optimizer.question import Question
 from pressopt.optimizer.space import even_places
@@ -25,6 +27,8 @@ Array = NDArray[np.float64]
 WINDOW_TOLERANCE = 0.1
 #: Places at which each setting is looked at for the window.
 _STEPS = 101
+#: Places inside the joint window that are looked at: 2 to this power; and halvings of its size.
+_BOX_PLACES, _BOX_STEPS = 5, 6
 #: Base points for the shares of variation: 2 to this power.
 _EFFECTS = 7
 
@@ -48,10 +52,11 @@ def recommend(question: Question, *, physics: bool) -> Recommendation:
     point = question.space.to_unit(settings)[None, :]
     expected = _expected(beliefs, point, settings)
     feasibility = _success_at(beliefs, point, settings)
+    window = _window(beliefs, point[0], settings)
     return Recommendation(
         settings=settings,
         expected=expected,
-        window=_window(beliefs, point[0], settings),
+        window=window,
         window_tolerance=WINDOW_TOLERANCE,
         feasibility=feasibility,
         evidence=int(beliefs.valid.sum()),
@@ -59,6 +64,8 @@ def recommend(question: Question, *, physics: bool) -> Recommendation:
         expected_gain=_expected_gain(beliefs, rng, point, settings),
         model=_model(beliefs, physics=physics),
         front=front,
+        joint_window=_joint_window(beliefs, point[0], settings, window),
+        target_probability=_target_probability(beliefs, point, settings),
     )
 
 
@@ -116,13 +123,37 @@ def _best_of_front(
     return options[chosen], shown
 
 
+@dataclass(frozen=True)
+class _GoodEnough:
+    """Whether settings stay within the tolerance of the window: value, rules and probability of success."""
+
+    beliefs: Beliefs
+    point: Array
+    settings: Settings
+
+    @cached_property
+    def _limits(self) -> tuple[list[float], float]:
+        """Largest value of each objective on the model's scale, and the least probability of rules and success."""
+        here = [belief.at(self.point[None, :], [self.settings]).mean[0] for belief in self.beliefs.objectives]
+        largest = [v + _tolerance(belief, v) for belief, v in zip(self.beliefs.objectives, here, strict=True)]
+        least = min(float(shortfall(self.beliefs, self.point[None, :], [self.settings])[0]), 0.0) - 0.05 * RISKY
+        return largest, least
+
+    def __call__(self, points: Array, settings: Sequence[Settings]) -> NDArray[np.bool_]:
+        """Shape (n,)."""
+        question, (largest, least) = self.beliefs.question, self._limits
+        good = question.space.allowed(points) & (shortfall(self.beliefs, points, settings) >= least)
+        if question.risk is not None:
+            good &= question.risks(settings) <= question.risk
+        for belief, limit in zip(self.beliefs.objectives, largest, strict=True):
+            good &= belief.at(points, settings).mean <= limit
+        return good
+
+
 def _window(beliefs: Beliefs, point: Array, settings: Settings) -> dict[str, tuple[float, float]]:
     """Per number: the stretch around the recommended value within which the result stays good enough."""
-    question = beliefs.question
-    space = question.space
-    here = [belief.at(point[None, :], [settings]).mean[0] for belief in beliefs.objectives]
-    allowed_loss = [_tolerance(belief, value) for belief, value in zip(beliefs.objectives, here, strict=True)]
-    least = min(float(shortfall(beliefs, point[None, :], [settings])[0]), 0.0) - 0.05 * RISKY
+    space = beliefs.question.space
+    good_enough = _GoodEnough(beliefs, point, settings)
     window = {}
     for variable, columns in zip(space.variables, space.columns, strict=True):
         if not variable.numeric or variable.name in space.given:
@@ -132,11 +163,7 @@ def _window(beliefs: Beliefs, point: Array, settings: Settings) -> dict[str, tup
         line = np.repeat(point[None, :], len(places), axis=0)
         line[:, columns.start] = places
         along: list[Settings] = [{**settings, variable.name: variable.from_unit(float(u))} for u in places]
-        good = space.allowed(line) & (shortfall(beliefs, line, along) >= least)
-        if question.risk is not None:
-            good &= question.risks(along) <= question.risk
-        for belief, value, loss in zip(beliefs.objectives, here, allowed_loss, strict=True):
-            good &= belief.at(line, along).mean <= value + loss
+        good = good_enough(line, along)
         centre = int(np.searchsorted(places, own))
         low = high = centre
         while low > 0 and good[low - 1]:
@@ -148,6 +175,67 @@ def _window(beliefs: Beliefs, point: Array, settings: Settings) -> dict[str, tup
         ends = variable.from_unit(float(places[low])), variable.from_unit(float(places[high]))
         window[variable.name] = (min(ends[0], value_here), max(ends[1], value_here))
     return window
+
+
+def _joint_window(
+    beliefs: Beliefs, point: Array, settings: Settings, window: Mapping[str, tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
+    """The largest box of the window's shape around the recommended values all of whose looked-at places are good.
+
+    Looked at are corners (of at most eight settings) and a Sobol net between; the box is found by bisection of its
+    size, so what lies between the places is the model's smoothness.
+    """
+    space = beliefs.question.space
+    good_enough = _GoodEnough(beliefs, point, settings)
+    numbers = [
+        (variable, columns.start)
+        for variable, columns in zip(space.variables, space.columns, strict=True)
+        if variable.name in window
+    ]
+    if not numbers:
+        return {}
+    count = len(numbers)
+    net = even_places(count, _BOX_PLACES)
+    if count <= 8:
+        corners = np.array(list(itertools.product((0.0, 1.0), repeat=count)))
+        net = np.vstack([net, corners])
+    own = np.array([point[column] for _, column in numbers])
+    low = np.array([variable.to_unit(window[variable.name][0]) for variable, _ in numbers])
+    high = np.array([variable.to_unit(window[variable.name][1]) for variable, _ in numbers])
+
+    def box(size: float) -> tuple[Array, Array]:
+        return own + size * (low - own), own + size * (high - own)
+
+    def good(size: float) -> bool:
+        first, last = box(size)
+        places = np.repeat(point[None, :], len(net), axis=0)
+        places[:, [column for _, column in numbers]] = first + net * (last - first)
+        return bool(good_enough(places, space.many_from_unit(places)).all())
+
+    inside, outside = 0.0, 1.0
+    if good(1.0):
+        inside = 1.0
+    else:
+        for _ in range(_BOX_STEPS):
+            middle = 0.5 * (inside + outside)
+            inside, outside = (middle, outside) if good(middle) else (inside, middle)
+    first, last = box(inside)
+    found = {}
+    for place, (variable, _) in enumerate(numbers):
+        here = float(settings[variable.name])
+        ends = variable.from_unit(float(first[place])), variable.from_unit(float(last[place]))
+        found[variable.name] = (min(ends[0], here), max(ends[1], here))
+    return found
+
+
+def _target_probability(beliefs: Beliefs, point: Array, settings: Settings) -> dict[str, float]:
+    """Per objective with a target: probability that the true value reaches it."""
+    found = {}
+    for objective, belief in zip(beliefs.question.objectives, beliefs.objectives, strict=True):
+        if objective.target is not None:
+            target = objective.sign * to_model(objective.quantity, objective.target)
+            found[objective.quantity] = float(belief.at(point, [settings]).probability_below(target)[0])
+    return found
 
 
 def _tolerance(belief: Belief, value: float) -> float:

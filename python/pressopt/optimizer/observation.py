@@ -93,6 +93,9 @@ class Recommendation:
         expected_gain: What one more trial is expected to improve, relative to the expected value.
         model: Which model answered, and what it said about the physics (weight of the discrepancy).
         front: Pareto-optimal settings with their expected quantities, for several objectives.
+        joint_window: Per numeric setting: the box inside ``window`` within which the result stays as good when all
+            settings move at once.
+        target_probability: Per objective with a target: probability that the true value reaches it here.
     """
 
     settings: Settings
@@ -105,3 +108,5 @@ class Recommendation:
     expected_gain: float
     model: Mapping[str, float | str]
     front: tuple[tuple[Settings, Mapping[str, Interval]], ...] = ()
+    joint_window: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    target_probability: Mapping[str, float] = field(default_factory=dict)

@@ -14,6 +14,8 @@ from pressopt.optimizer.observation import Observation, Settings, Value
 from pressopt.optimizer.space import DesignSpace, key_of
 
 Array = NDArray[np.float64]
+#: From n settings to what each trial costs, shape (n,), in any unit, positive.
+Cost = Callable[[Sequence[Settings]], Array]
 
 #: Name of the quantity that a ``risk`` bounds.
 RISK_QUANTITY = "short_probability"
@@ -103,7 +105,7 @@ class Question:
     risk: float | None = None
     replicate: bool = True
     cells_per_batch: int = 0
-    cost: Callable[[Settings], float] | None = None
+    cost: Cost | None = None
     belief: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     taken: frozenset[tuple[Value, ...]] = field(init=False)
 
@@ -140,7 +142,7 @@ class Question:
                     width = max(abs(variable.to_unit(wide) - centre), 1e-3)
                     found -= fading * 0.5 * ((points[:, columns.start] - centre) / width) ** 2
         if self.cost is not None:
-            costs = np.array([self.cost(one) for one in self.space.many_from_unit(points)], dtype=float)
+            costs = np.asarray(self.cost(self.space.many_from_unit(points)), dtype=float)
             found -= np.log(np.maximum(costs, 1e-12))
         return found
 

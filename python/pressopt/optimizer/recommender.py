@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pressopt.errors import InputError, Violation
 from pressopt.optimizer.answer import recommend
 from pressopt.optimizer.goals import Objective, OutcomeConstraint
 from pressopt.optimizer.observation import Observation, Proposal, Recommendation, Settings, Value
-from pressopt.optimizer.question import Prior, Question
+from pressopt.optimizer.question import Cost, Prior, Question
 from pressopt.optimizer.repeating import REPEAT, average
 from pressopt.optimizer.space import DesignSpace, key_of
 from pressopt.optimizer.strategies import admissible_sample, strategy
@@ -53,7 +53,7 @@ class Recommender:
     replicates: int | None = None
     risk: float | None = None
     cells_per_batch: int = 0
-    cost: Callable[[Settings], float] | None = None
+    cost: Cost | None = None
     belief: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

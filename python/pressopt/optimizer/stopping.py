@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pressopt.errors import InputError
-from pressopt.optimizer.beliefs import Beliefs
 from pressopt.optimizer.observation import Observation
 from pressopt.optimizer.recommender import Recommender
 
@@ -92,24 +91,9 @@ def _measured(recommender: Recommender, history: Sequence[Observation]) -> bool:
 
 def target_probabilities(recommender: Recommender, history: Sequence[Observation]) -> dict[str, float]:
     """Probability that the recommended protocol's true value reaches the target, per objective with a target."""
-    from pressopt.optimizer.beliefs import believe
-    from pressopt.optimizer.goals import to_model
-
-    goals = [objective for objective in recommender.objectives if objective.target is not None]
-    if not goals:
+    if all(objective.target is None for objective in recommender.objectives):
         return {}
-    settings = recommender.recommend(history).settings
-    question = recommender.question(history)
-    beliefs: Beliefs | None = believe(question, physics=recommender.strategy == "physics-gp")
-    if beliefs is None:
-        return {}
-    point = recommender.space.to_unit(settings)[None, :]
-    found = {}
-    for objective, belief in zip(recommender.objectives, beliefs.objectives, strict=True):
-        if objective.target is not None:
-            target = objective.sign * to_model(objective.quantity, objective.target)
-            found[objective.quantity] = float(belief.at(point, [settings]).probability_below(target)[0])
-    return found
+    return dict(recommender.recommend(history).target_probability)
 
 
 def first_reason(
