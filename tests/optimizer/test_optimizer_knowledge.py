@@ -1,4 +1,4 @@
-"""What is known beside this campaign's cells: batches, values given at ask time, earlier campaigns, beliefs, costs, goals."""
+"""What is known beside this campaign's cells: batches, given values, earlier campaigns, beliefs, costs, goals."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ from pressopt.pressing import QUANTITIES
 
 Array = NDArray[np.float64]
 R = "interfacial_resistance_ohm_cm2"
-SPACE = DesignSpace((Variable("p.pressure_mpa", 1.0, 100.0, scale="log"), Variable("p.temperature_c", 20.0, 120.0)))
+SPACE = DesignSpace(
+    (Variable("p.pressure_mpa", 1.0, 100.0, scale="log"), Variable("p.temperature_c", 20.0, 120.0))
+)
 
 
 def true_log(settings: Settings, best: tuple[float, float] = (0.6, 0.7)) -> float:
@@ -36,7 +38,9 @@ def true_log(settings: Settings, best: tuple[float, float] = (0.6, 0.7)) -> floa
     return float(np.log(10.0) + 4.0 * ((u[0] - best[0]) ** 2 + (u[1] - best[1]) ** 2))
 
 
-def seen(trial: int, settings: Settings, *, best: tuple[float, float] = (0.6, 0.7), error: float = 0.0) -> Observation:
+def seen(
+    trial: int, settings: Settings, *, best: tuple[float, float] = (0.6, 0.7), error: float = 0.0
+) -> Observation:
     value = float(np.exp(true_log(settings, best) + error))
     return Observation(trial, settings, outcomes={R: Measurement(value, 0.01 * value)})
 
@@ -77,7 +81,7 @@ def test_cells_of_one_batch_err_together() -> None:
 
 
 def test_a_random_effect_of_the_batch_widens_what_is_believed_and_keeps_the_truth_inside() -> None:
-    """Readings of three foils that differ by 15 %: the naive 95 % interval of the mean misses, that with batches holds."""
+    """Of three foils that differ by 15 % the naive 95 % interval of the mean misses, that with batches holds."""
     inside = {"batches": 0, "naive": 0}
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -87,7 +91,11 @@ def test_a_random_effect_of_the_batch_widens_what_is_believed_and_keeps_the_trut
         same = (np.arange(24)[:, None] // 8 == np.arange(24)[None, :] // 8).astype(float)
         for name, likeness in (("batches", same), ("naive", None)):
             process = GaussianProcess.fit(
-                x, y[None, :] / 0.15, np.zeros(24), alike=likeness, shared=(0.0, 1.5) if likeness is not None else None
+                x,
+                y[None, :] / 0.15,
+                np.zeros(24),
+                alike=likeness,
+                shared=(0.0, 1.5) if likeness is not None else None,
             )
             mean, variance = process.predict(np.array([[0.5]]))
             inside[name] += abs(float(mean[0, 0])) <= 1.96 * float(np.sqrt(variance[0]))
@@ -97,7 +105,7 @@ def test_a_random_effect_of_the_batch_widens_what_is_believed_and_keeps_the_trut
 
 @pytest.mark.parametrize("strategy", ["gp", "sobol", "skopt-gp"])
 def test_given_values_are_kept_by_every_proposal_and_by_the_answer(strategy: str) -> None:
-    """A measured roughness is no choice: whatever the strategy, proposals and recommendation carry it, off any step."""
+    """A measured roughness is no choice: proposals of any strategy and the answer carry it, off any step."""
     space = DesignSpace((*SPACE.variables, Variable("pellet.roughness_um", 0.1, 5.0, scale="log", resolution=0.1)))
     recommender = Recommender(space, (Objective(R),), strategy=strategy, seed=1)
     history: list[Observation] = []
@@ -125,7 +133,7 @@ def source(best: tuple[float, float]) -> Source:
 
 
 def test_a_good_source_saves_cells_and_a_bad_one_costs_few() -> None:
-    """An earlier campaign with the same best halves the cells; one with its best in the wrong corner costs 20 % at most."""
+    """An earlier campaign with nearly the same best halves the cells; a misleading one costs 20 % at most."""
     alone = [cells_until(Recommender(SPACE, (Objective(R),), seed=s, initial=3), seed=s) for s in range(6)]
 
     def with_source(best: tuple[float, float]) -> list[int]:
@@ -147,7 +155,7 @@ def test_a_source_without_readings_is_refused() -> None:
 
 
 def test_a_belief_about_the_optimum_leads_first_and_fades() -> None:
-    """A right belief brings the first free cell near the best; a wrong one no longer holds after a dozen cells."""
+    """A right belief brings the first free cell near the best; a wrong one has faded after a dozen cells."""
     right = {"p.pressure_mpa": (16.0, 1.5), "p.temperature_c": (90.0, 8.0)}
     wrong = {"p.pressure_mpa": (1.5, 1.5), "p.temperature_c": (25.0, 8.0)}
     start = [seen(k, one) for k, one in enumerate(SPACE.sample(3, seed=5))]
@@ -161,7 +169,9 @@ def test_a_belief_that_is_none_is_refused() -> None:
     """An unknown setting, a guess beyond the limits and a factor of one are named."""
     with pytest.raises(InputError) as refused:
         Recommender(
-            SPACE, (Objective(R),), belief={"x": (1.0, 1.0), "p.pressure_mpa": (5.0, 1.0), "p.temperature_c": (500.0, 5.0)}
+            SPACE,
+            (Objective(R),),
+            belief={"x": (1.0, 1.0), "p.pressure_mpa": (5.0, 1.0), "p.temperature_c": (500.0, 5.0)},
         )
     assert len(refused.value.violations) == 3
 
@@ -181,7 +191,7 @@ def test_gain_per_cost_prefers_the_cheap_side() -> None:
 
 
 def test_the_joint_window_is_good_all_through_and_lies_in_the_single_ones() -> None:
-    """Anywhere in the joint box the true value stays near the tolerance; corners of the single windows may not."""
+    """At the corners of the joint box the true value stays near the tolerance, which single windows do not say."""
     recommender = Recommender(SPACE, (Objective(R, target=12.0),), seed=3)
     answer = recommender.recommend(run(recommender, 14))
     for name, (low, high) in answer.joint_window.items():

@@ -18,8 +18,8 @@ from pressopt.optimizer.observation import Observation
 
 Array = NDArray[np.float64]
 
-#: Spread between batches of a quantity on a log scale: 5 %, within a factor of two (assumed).
-_BETWEEN, _FACTOR = 0.05, 2.0
+#: Spread between batches of a quantity on a log scale: 8 %, within a factor of two (assumed).
+_BETWEEN, _FACTOR = 0.08, 2.0
 #: The same for other quantities, relative to the spread of the data (assumed).
 _BETWEEN_LINEAR = 0.1
 
