@@ -182,8 +182,8 @@ def table(lines: list[dict], out: Path | None, plot: Path | None) -> None:
         f"# Cells to come within {WITHIN - 1:.0%} of the optimum on the twin",
         "",
         f"Written by `cells.py table` from {len(lines)} campaigns, up to {seeds} seeds each and 30 cells. Start "
-        "cells count. Medians over the seeds (31: more than half were not there after 30). What counts is the protocol "
-        "that a user would take: the recommended one of pressopt, the best reading of the others.",
+        "cells count. Medians over the seeds (31: more than half were not there after 30). What counts is the "
+        "protocol that a user would take: the recommended one of pressopt, the best reading of the others.",
         "",
         "| experiment | " + " | ".join(peers) + " | ours / best peer |",
         "|---|" + "---|" * (len(peers) + 1),

@@ -194,7 +194,7 @@ class DesignSpace:
                 yield Violation(
                     name, f"{value!r} is given: give a number from {variable.low:g} to {variable.high:g}"
                 )
-        if set(known) <= set(self.given):
+        if known and set(known) <= set(self.given):
             yield Violation("given", "leaves nothing to choose: leave one variable out")
 
     def with_given(self, given: Mapping[str, Value]) -> DesignSpace:
