@@ -201,8 +201,8 @@ class GaussianProcess:
     ) -> GaussianProcess:
         """Largest evidence times prior; priors are (centre, spread) of logarithms. ValueError on bad numbers.
 
-        ``alike`` (n, n), 0 to 1: how alike the circumstances of two observations were (1: the same batch); what they
-        share has the variance whose prior is ``shared``. ``warm`` starts from the parameters of another process.
+        ``alike`` (n, n), 0 to 1: how alike the circumstances of two observations were (1: the same batch); what
+        they share has the variance whose prior is ``shared``. ``warm`` starts from the parameters of another process.
         """
 
     @staticmethod
@@ -304,7 +304,7 @@ def gp_log_evidence(
     alike: npt.NDArray[np.float64] | None = None,
     shared_variance: float = 0.0,
 ) -> tuple[float, npt.NDArray[np.float64]]:
-    """Log evidence and its gradient by the logarithms of length scales, signal, noise (d + 2,), shared (d + 3,)."""
+    """Log evidence and its gradient by the logarithms of length scales, signal, noise and what is shared."""
 
 def search_acquisition(
     candidates: npt.NDArray[np.float64],
