@@ -202,7 +202,7 @@ class GaussianProcess:
         """Largest evidence times prior; priors are (centre, spread) of logarithms. ValueError on bad numbers.
 
         ``alike`` (n, n), 0 to 1: how alike the circumstances of two observations were (1: the same batch); what
-        they share has the variance whose prior is ``shared``. ``warm`` starts from the parameters of another process.
+        they share has the variance whose prior is ``shared``. ``warm`` starts from another process's parameters.
         """
 
     @staticmethod

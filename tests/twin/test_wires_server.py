@@ -238,8 +238,11 @@ def test_the_command_serves_until_it_is_interrupted() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         urls = dict(process.stdout.readline().split(maxsplit=1) for _ in range(2))
-        press = connect_press(load_profile("generic-plc-press-tcp"), ScaledClock(100.0), urls["press"].strip())
-        assert press.read().state is PressState.IDLE
-        press.close()
-        process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        try:
+            press = connect_press(load_profile("generic-plc-press-tcp"), ScaledClock(100.0), urls["press"].strip())
+            assert press.read().state is PressState.IDLE
+            press.close()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()  # else a failure would wait for it for ever
