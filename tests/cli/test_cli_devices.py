@@ -97,6 +97,7 @@ def commission(site: tuple[TwinServer, PersonAtPress], *arguments: str) -> tuple
         said += str(program.before)
         if found == 2:
             break
+        assert isinstance(program.match, re.Match)
         question = str(program.match.group(1))
         said += question + "\n"
         if found == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -80,9 +81,7 @@ def test_a_day_of_random_faults(seed: int, tmp_path: Path, monkeypatch: pytest.M
         limit_kn = of.experiment.cell.die.force_kn(120.0)
         while of.clock.now_s() < DAY_S:
             at, what = harm(chance)
-            of.run(
-                at, lambda rigged, what=what: act(rigged, what, chance), before=lambda rigged, _: mended(rigged)
-            )
+            of.run(at, partial(act, what=what, chance=chance), before=lambda rigged, _: mended(rigged))
             for port in of.server.ports.values():
                 port.faults.clear()
             assert all(not analyzer.cell_is_on for analyzer in of.server.analyzers.values()) or what == "killed"
