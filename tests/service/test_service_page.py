@@ -176,7 +176,7 @@ def test_without_a_token_the_page_asks_for_one(
         page.get_by_role("heading", name="Who are you?").wait_for()
         page.locator("#token").fill("not a token")
         page.get_by_role("button", name="Go on").click()
-        page.get_by_role("heading", name="Who are you?").wait_for()
+        page.locator("#said", has_text="This token is not known here.").wait_for()
         page.locator("#token").fill(token)
         page.get_by_role("button", name="Go on").click()
         page.get_by_text("No campaign yet.").wait_for()

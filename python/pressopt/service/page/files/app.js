@@ -1,6 +1,6 @@
 // Which view is shown, kept live by the events of the service.
 
-import { follow, get, history, onOutbox, outbox, Problem, send, setToken } from "./api.js";
+import { follow, get, history, onOutbox, outbox, Problem, send, setToken, token } from "./api.js";
 import { button, el, problem, say } from "./words.js";
 import * as views from "./views.js";
 import { operator, waiting } from "./operator.js";
@@ -26,8 +26,10 @@ async function draw() {
   try {
     shown = await view(...(hash.match(pattern) || []).slice(1));
   } catch (error) {
-    if (error instanceof Problem && error.status === 401) shown = askToken();
-    else if (error instanceof Problem) shown = el("section", {}, el("h1", {}, "That did not work"), el("p", { class: "banner bad" }, problem(error)));
+    if (error instanceof Problem && error.status === 401) {
+      if (token()) say("This token is not known here.", "bad");
+      shown = askToken();
+    } else if (error instanceof Problem) shown = el("section", {}, el("h1", {}, "That did not work"), el("p", { class: "banner bad" }, problem(error)));
     else return; // the connection is lost: what is shown stays
   }
   if (mine !== drawing) return;
@@ -115,6 +117,7 @@ function askToken() {
     el("p", {}, "This service asks for a token. Whoever runs it makes one with ", el("code", {}, "pressopt token create NAME"), "."),
     el("p", { class: "row" }, input, button("Go on", () => {
       setToken(input.value);
+      say("");
       if (location.hash === "#/token") location.hash = "#/";
       draw();
     }, "huge")),
