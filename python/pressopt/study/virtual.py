@@ -19,6 +19,7 @@ from pressopt.campaign.experiment import Experiment
 from pressopt.errors import InputError, Violation
 from pressopt.optimizer import Settings
 from pressopt.optimizer.observation import Measurement, Observation
+from pressopt.pressing import PressingProtocol
 from pressopt.twin.truth import measure_directly, truth
 
 Real = npt.NDArray[np.float64]
@@ -74,12 +75,16 @@ def judged_quantity(experiment: Experiment) -> str:
 
 def merit(of: Experiment, settings: Sequence[Settings]) -> Merit:
     """Ask the twin's truth."""
-    found = truth(of.cell, of.laboratory.seed, [of.protocol(one) for one in settings])
-    alive = np.ones(len(settings))
+    return _merit(of, [of.protocol(one) for one in settings])
+
+
+def _merit(of: Experiment, protocols: Sequence[PressingProtocol]) -> Merit:
+    found = truth(of.cell, of.laboratory.seed, protocols)
+    alive = np.ones(len(protocols))
     for hazard in HAZARDS:
         if hazard in found:
             alive = alive * (1.0 - found[hazard])
-    kept = np.ones(len(settings), dtype=bool)
+    kept = np.ones(len(protocols), dtype=bool)
     for bound in of.constraints:
         # Bounds on hazards are paid for by the cells that fail.
         if bound.quantity not in HAZARDS and bound.quantity in found and bound.upper is not None:
@@ -89,8 +94,8 @@ def merit(of: Experiment, settings: Sequence[Settings]) -> Merit:
 
 def optimum(of: Experiment) -> tuple[float, float]:
     """The least cost per good cell within the file's limits, and the value there: a Sobol net, then clouds."""
-    settings: list[Settings] = list(of.space.sample(SAMPLES, seed=1))
-    judged = merit(of, settings)
+    net, protocols = _net(of)
+    settings, judged = list(net), _merit(of, protocols)
     values, costs = judged.value, np.where(judged.kept, judged.cost, np.inf)
     rng = np.random.default_rng(0)
     for step in range(ROUNDS):
@@ -105,6 +110,17 @@ def optimum(of: Experiment) -> tuple[float, float]:
         costs = np.concatenate([costs, np.where(judged.kept, judged.cost, np.inf)])
     best = int(np.argmin(costs))
     return float(costs[best]), float(values[best])
+
+
+#: The net over each experiment file: the same for all of its twins, and a third of a search's time.
+_NETS: dict[str, tuple[list[Settings], list[PressingProtocol]]] = {}
+
+
+def _net(of: Experiment) -> tuple[list[Settings], list[PressingProtocol]]:
+    if of.digest not in _NETS:
+        settings: list[Settings] = list(of.space.sample(SAMPLES, seed=1))
+        _NETS[of.digest] = settings, [of.protocol(one) for one in settings]
+    return _NETS[of.digest]
 
 
 #: Least costs that this process has looked for, by experiment and twin: campaigns on one twin share the search.
