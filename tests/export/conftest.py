@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,14 +31,14 @@ from pressopt.pressing import Cell, Die, Layer, Limits, Role
 from pressopt.store import SqliteJournal
 
 
-@pytest.fixture
-def experiment(tmp_path: Path) -> Experiment:
+@pytest.fixture(scope="session")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     """Lithium on Li6PS5Cl, two stages, three settings searched."""
     return Experiment(
         name="li-lpscl-symmetric",
         title="Li | Li6PS5Cl | Li, symmetric cell",
         goal="Least interfacial resistance without a soft short, for stripping and plating tests.",
-        path=tmp_path / "li-lpscl-symmetric.toml",
+        path=tmp_path_factory.mktemp("experiment") / "li-lpscl-symmetric.toml",
         text="",
         digest=digest_of(b"text"),
         seed=7,
@@ -76,12 +77,11 @@ def experiment(tmp_path: Path) -> Experiment:
 Fill = Callable[..., SqliteJournal]
 
 
-@pytest.fixture
-def fill(experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fill]:
-    """Fill a journal: ``fill(trials=12, closed=True)``; ``last`` leaves that many events of the last cell away."""
+@contextmanager
+def _filling(experiment: Experiment, folder: Path) -> Iterator[Fill]:
+    """Hand out what fills a journal, one event a minute; closes it at the end."""
     start = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
     minutes = itertools.count()
-    monkeypatch.setattr("pressopt.store.sqlite_journal.utc_now", lambda: start + timedelta(minutes=next(minutes)))
     journals: list[SqliteJournal] = []
 
     def make(
@@ -92,20 +92,24 @@ def fill(experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         recommendation: Recommendation | None = RECOMMENDATION,
         more: tuple[e.Event, ...] = (),
     ) -> SqliteJournal:
-        journal = SqliteJournal.create(tmp_path / "li-lpscl-symmetric" / "journal.sqlite")
+        journal = SqliteJournal.create(folder / "li-lpscl-symmetric" / "journal.sqlite")
         journals.append(journal)
         opened = e.CampaignOpened(
             experiment.name, str(experiment.path), experiment.text, experiment.digest, 7, {"pressopt": "0.1.0"}
         )
-        journal.append(opened, actor="runner")
         steps = [step for number in range(1, trials + 1) for step in one_trial(number)]
-        for event, blobs in steps[: len(steps) - cut]:
-            journal.append(event, actor="runner", blobs=blobs)
-        if more:
-            journal.append(*more, actor="operator")
-        if closed:
-            plain = asdict(recommendation) if recommendation is not None else {}
-            journal.append(e.CampaignClosed(f"the budget of {trials} trials is spent", plain), actor="runner")
+        with pytest.MonkeyPatch.context() as patch:  # only while it is filled: the journal outlives one test
+            patch.setattr(
+                "pressopt.store.sqlite_journal.utc_now", lambda: start + timedelta(minutes=next(minutes))
+            )
+            journal.append(opened, actor="runner")
+            for event, blobs in steps[: len(steps) - cut]:
+                journal.append(event, actor="runner", blobs=blobs)
+            if more:
+                journal.append(*more, actor="operator")
+            if closed:
+                plain = asdict(recommendation) if recommendation is not None else {}
+                journal.append(e.CampaignClosed(f"the budget of {trials} trials is spent", plain), actor="runner")
         return journal
 
     yield make
@@ -114,16 +118,24 @@ def fill(experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-def journal(fill: Fill) -> SqliteJournal:
-    """A finished campaign of twelve cells."""
-    return fill()
+def fill(experiment: Experiment, tmp_path: Path) -> Iterator[Fill]:
+    """Fill a journal: ``fill(trials=12, closed=True)``; ``cut`` leaves that many events of the last cell away."""
+    with _filling(experiment, tmp_path) as make:
+        yield make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def journal(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteJournal]:
+    """A finished campaign of twelve cells, filled once: to be read only."""
+    with _filling(experiment, tmp_path_factory.mktemp("finished")) as make:
+        yield make()
+
+
+@pytest.fixture(scope="session")
 def state(journal: SqliteJournal) -> CampaignState:
     return replay(journal.entries())
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def answer(experiment: Experiment, state: CampaignState) -> Answer:
     return gather(experiment, state, untouched=UNTOUCHED)

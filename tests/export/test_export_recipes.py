@@ -1,19 +1,15 @@
-"""Controller recipes: set points that read back, registers exactly as the driver writes them, valid BatchML."""
+"""Controller recipes: set points that read back, registers exactly as the driver writes them."""
 
 from __future__ import annotations
 
 import csv
-import functools
 import io
 import itertools
-import os
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Literal
-from xml.etree import ElementTree
+from typing import Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from export_campaign import agreed
@@ -21,9 +17,7 @@ from pressopt.errors import InputError
 from pressopt.export.answer import Answer
 from pressopt.export.files import exported_more
 from pressopt.export.recipes import (
-    BATCHML,
     DIALECTS,
-    batchml,
     recipe_table_csv,
     register_writes,
     setpoint_csv,
@@ -128,60 +122,14 @@ def test_rolls_and_analysers_have_no_recipe_table() -> None:
         register_writes(rolled, DIE, load_profile("generic-methodscript-analyzer"))
 
 
-def recipe(protocol: PressingProtocol) -> str:
-    return batchml(
-        protocol, DIE, name="li-lpscl-symmetric", title="Li | Li6PS5Cl | Li", version="0" * 12,
-        date="2026-03-02T09:00:00.000+00:00",
-    )  # fmt: skip
-
-
-def test_the_master_recipe_is_as_agreed(protocol: PressingProtocol) -> None:
-    """The whole BatchML text, word for word."""
-    agreed("recipe.batchml.xml", recipe(protocol))
-
-
-@given(protocol=protocols)
-@settings(max_examples=25, deadline=None)
-def test_every_master_recipe_is_valid_batchml(protocol: PressingProtocol) -> None:
-    """Names, order and required children as in the public schema; the values are read back exactly."""
-    text = recipe(protocol)
-    _schema().validate(text)
-    root = ElementTree.fromstring(text.split("\n", 1)[1])
-    found = {
-        one.findtext(f"{{{BATCHML}}}ID"): float(str(one.findtext(f"{{{BATCHML}}}Value/{{{BATCHML}}}ValueString")))
-        for one in root.findall(f"{{{BATCHML}}}Formula/{{{BATCHML}}}Parameter")
-    }
-    last = protocol.stages[-1]
-    assert isinstance(last, Stage)
-    assert found[f"{last.name}.pressure_on_sample"] == last.pressure_mpa
-    assert found["measurement.settle"] == protocol.settle_s
-
-
-@functools.cache
-def _schema() -> Any:
-    """Restated parts of the public schema, or the public schema itself where PRESSOPT_BATCHML_XSD names it."""
-    xmlschema = pytest.importorskip("xmlschema", reason="the test extra is not installed")
-    beside = str(Path(__file__).with_name("batchml_subset.xsd"))
-    return xmlschema.XMLSchema(os.environ.get("PRESSOPT_BATCHML_XSD") or beside)
-
-
-def test_a_wrong_recipe_is_not_valid(protocol: PressingProtocol) -> None:
-    """The schema is no rubber stamp: a step without its version is refused."""
-    text = recipe(protocol).replace("<RecipeElementVersion>000000000000</RecipeElementVersion>", "", 1)
-    assert not _schema().is_valid(text)
-
-
 def test_recipes_of_an_unfinished_campaign_say_so(answer: Answer, journal: SqliteJournal) -> None:
-    """A panel's CSV has no place for words, so its name begins with 'preliminary'; BatchML says why inside."""
+    """A panel's CSV has no place for words, so its name begins with 'preliminary'."""
     early = replace(answer, open_because="the campaign is not finished: 5 of 12 trials are done")
     for kind in ("setpoints", "plc"):
         (name,) = exported_more(early, journal, kind)
         assert name.startswith("preliminary-")
         (finished,) = exported_more(answer, journal, kind)
         assert not finished.startswith("preliminary")
-    (text,) = exported_more(early, journal, "batchml").values()
-    assert b"Preliminary: the campaign is not finished: 5 of 12 trials are done." in text
-    _schema().validate(text.decode())
 
 
 def test_a_failed_campaign_has_no_recipe(answer: Answer, journal: SqliteJournal) -> None:

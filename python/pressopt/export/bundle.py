@@ -20,11 +20,12 @@ from pressopt.campaign.replay import TrialState
 from pressopt.errors import PressoptError
 from pressopt.export.answer import Answer
 from pressopt.export.as_run import as_run_csv, as_run_document, recorded_press
+from pressopt.export.batch_recipe import batchml
 from pressopt.export.battery_data import press_bdf, spectrum_bdf
 from pressopt.export.document import document_bytes, protocol_document
 from pressopt.export.frames import extra
 from pressopt.export.linked_data import linked_data_bytes
-from pressopt.export.recipes import batchml, setpoint_csv
+from pressopt.export.recipes import setpoint_csv
 from pressopt.export.report import campaign_report
 from pressopt.export.sheet import operator_sheet
 from pressopt.export.sheet_text import operator_text
@@ -102,13 +103,10 @@ def parts(
     if answer.protocol is not None:
         die, early = experiment.cell.die, "preliminary-" if answer.open_because else ""
         if not answer.protocol.rolled:
-            yield Part(
-                "recipes/setpoints.csv", "Set points over time", setpoint_csv(answer.protocol, die).encode()
-            )
-        version = hashlib.sha256(document_bytes(document)).hexdigest()[:12]
-        xml = batchml(answer.protocol, die, name=experiment.name, title=experiment.title, version=version,
-                      date=_last_entry(answer, journal), status=answer.status)  # fmt: skip
-        yield Part(f"recipes/{early}recipe.batchml.xml", "ISA-88 master recipe", xml.encode())
+            programme = setpoint_csv(answer.protocol, die).encode()
+            yield Part(f"recipes/{early}setpoints.csv", "Set points over time", programme)
+        xml = batchml(answer, document).encode()
+        yield Part(f"recipes/{early}recipe.batchml.xml", "ISA-88 master recipe", xml)
     yield Part("trials.csv", "All trials", trials_csv(experiment, state).encode())
     yield Part("as-run.json", "As-run record", document_bytes(as_run_document(answer, journal)))
     yield Part("as-run.csv", "As-run record, one row per stage", as_run_csv(answer, journal).encode())

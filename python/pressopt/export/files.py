@@ -12,14 +12,15 @@ from pressopt.campaign.replay import replay
 from pressopt.errors import InputError, PressoptError
 from pressopt.export.answer import Answer, gather
 from pressopt.export.as_run import as_run_csv, as_run_document, recorded_press
+from pressopt.export.batch_recipe import batchml
 from pressopt.export.battery_data import press_bdf, spectrum_bdf
 from pressopt.export.bundle import eln_bytes
-from pressopt.export.document import document_bytes, document_digest, effective_ram_area_cm2, protocol_document
+from pressopt.export.document import document_bytes, effective_ram_area_cm2, protocol_document
 from pressopt.export.exchange import pybamm_parameters, to_ax, to_baybe
 from pressopt.export.frames import trials_parquet
 from pressopt.export.linked_data import linked_data_bytes
 from pressopt.export.pdf import pdf_bytes
-from pressopt.export.recipes import DIALECTS, batchml, recipe_table_csv, setpoint_csv
+from pressopt.export.recipes import DIALECTS, recipe_table_csv, setpoint_csv
 from pressopt.export.report import campaign_report
 from pressopt.export.sheet import operator_sheet
 from pressopt.export.sheet_text import operator_text
@@ -137,13 +138,7 @@ def exported_more(answer: Answer, journal: Journal, kind: More, wanted: Wanted |
             return {name: recipe_table_csv(_protocol(answer), experiment.cell.die, profile, dialect).encode()}
         case "batchml":
             document = protocol_document(answer, journal, ram_area_cm2=ram_area_cm2)
-            provenance = document["provenance"]
-            text = batchml(
-                _protocol(answer), experiment.cell.die, name=experiment.name, title=experiment.title,
-                version=document_digest(document)[:12], date=provenance["last_entry_at"] or "",
-                status=answer.status,
-            )  # fmt: skip
-            return {name: text.encode()}
+            return {name: batchml(answer, document).encode()}
         case "bdf":
             return bdf_files(answer, journal)
         case "parquet":

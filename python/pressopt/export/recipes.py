@@ -1,27 +1,22 @@
-"""Controller recipes of a protocol: set points over time, registers of a device profile, ISA-88 as BatchML."""
+"""Controller recipes of a protocol: set points over time, and the registers of a device profile."""
 
 from __future__ import annotations
 
 import csv
 import io
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING
 
 from pressopt.errors import InputError, Violation
-from pressopt.export.wording import count, duration
-from pressopt.pressing import Die, PressingProtocol, RollStage, Stage
+from pressopt.export.wording import duration
+from pressopt.pressing import Die, PressingProtocol, Stage
 from pressopt.profiles.places import RANGES, Register
 
 if TYPE_CHECKING:
     from pressopt.profiles import DeviceProfile
 
-#: Namespace of B2MML and BatchML (MESA International, version 0701).
-BATCHML = "http://www.mesa.org/xml/B2MML"
-#: What whoever uses the language has to say (licence in the schema itself).
-BATCHML_NOTICE = "The Batch Markup Language (BatchML) is used courtesy of the World Batch Forum."
 _FORMATS = {"bool": ">H", "int16": ">h", "uint16": ">H", "int32": ">i", "uint32": ">I", "float32": ">f",
             "int64": ">q", "uint64": ">Q", "float64": ">d"}  # fmt: skip
 
@@ -64,7 +59,7 @@ def setpoints(protocol: PressingProtocol, die: Die) -> list[Setpoint]:
         InputError: The protocol is rolled: a roller has no force over time.
     """
     if protocol.rolled:
-        raise InputError("a rolled protocol has no force over time: use the recipe table, json or batchml")
+        raise InputError("a rolled protocol has no force over time: use json or batchml")
     found: list[Setpoint] = []
     time_s, pressure = 0.0, 0.0
     for stage in protocol.stages:
@@ -217,116 +212,3 @@ def _csv(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], dialect: Dial
     writer.writerow(header)
     writer.writerows(rows)
     return out.getvalue()
-
-
-# ---------------------------------------------------------------------- ISA-88
-
-
-def batchml(
-    protocol: PressingProtocol, die: Die, *, name: str, title: str, version: str, date: str, status: str = ""
-) -> str:
-    """Return an ISA-88 master recipe as BatchML 0701: formula, and one operation a stage with its phases.
-
-    Args:
-        protocol: What is done.
-        die: Turns pressures into forces.
-        name: Identifier of the recipe.
-        title: One line for people.
-        version: Of the recipe: the digest of the protocol file.
-        date: When the campaign wrote last, ISO 8601; empty: left out.
-        status: Why this is preliminary; empty: it is not.
-    """
-    ElementTree.register_namespace("", BATCHML)
-    recipe = _element(None, "MasterRecipe")
-    _text(recipe, "ID", name)
-    _text(recipe, "Version", version)
-    if date:
-        _text(recipe, "VersionDate", date)
-    _text(recipe, "Description", title)
-    if status:
-        _text(recipe, "Description", status)
-    _text(recipe, "Description", BATCHML_NOTICE)
-    formula = _element(recipe, "Formula")
-    for identifier, value, unit in _formula(protocol, die):
-        _parameter(formula, identifier, value, unit)
-    steps = list(_operations(protocol))
-    logic = _element(recipe, "ProcedureLogic")
-    for number in range(1, len(steps)):
-        _link(logic, number, f"S{number}", f"S{number + 1}")
-    for number, (identifier, description) in enumerate(steps, 1):
-        step = _element(logic, "Step")
-        _text(step, "ID", f"S{number}")
-        _text(step, "RecipeElementID", identifier)
-        _text(step, "RecipeElementVersion", version)
-        _text(step, "Description", description)
-    for identifier, description in steps:
-        operation = _element(recipe, "RecipeElement")
-        _text(operation, "ID", identifier)
-        _text(operation, "Version", version)
-        _text(operation, "Description", description)
-        _text(operation, "RecipeElementType", "Operation")
-        for parameter, value, unit in _formula(protocol, die):
-            if parameter.startswith(f"{identifier}."):
-                _parameter(operation, parameter, value, unit)
-    ElementTree.indent(recipe)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(recipe, encoding="unicode") + "\n"
-
-
-def _formula(protocol: PressingProtocol, die: Die) -> Iterator[tuple[str, float, str]]:
-    for stage in protocol.stages:
-        if isinstance(stage, RollStage):
-            yield f"{stage.name}.line_force", stage.line_force_n_mm, "N/mm"
-            yield f"{stage.name}.speed", stage.speed_mm_s, "mm/s"
-            yield f"{stage.name}.passes", stage.passes, "1"
-        else:
-            yield f"{stage.name}.force", die.force_kn(stage.pressure_mpa), "kN"
-            yield f"{stage.name}.pressure_on_sample", stage.pressure_mpa, "MPa"
-            yield f"{stage.name}.force_rate", die.force_kn(stage.ramp_mpa_s), "kN/s"
-            yield f"{stage.name}.dwell", stage.dwell_s, "s"
-        yield f"{stage.name}.temperature", stage.temperature_c, "degC"
-    if not protocol.rolled:
-        yield "measurement.force", die.force_kn(protocol.measure_at_mpa), "kN"
-        yield "measurement.release_rate", die.force_kn(protocol.release_mpa_s), "kN/s"
-    yield "measurement.temperature", protocol.measure_at_c, "degC"
-    yield "measurement.settle", protocol.settle_s, "s"
-
-
-def _operations(protocol: PressingProtocol) -> Iterator[tuple[str, str]]:
-    for stage in protocol.stages:
-        if isinstance(stage, RollStage):
-            yield stage.name, f"Roll: {count(stage.passes, 'pass', 'passes')} at line force and temperature"
-        else:
-            yield stage.name, "Press: heat, ramp to force, hold for the dwell"
-    yield "measurement", "Go to the state of the measurement, settle, measure, release"
-
-
-def _element(parent: ElementTree.Element | None, tag: str) -> ElementTree.Element:
-    name = f"{{{BATCHML}}}{tag}"
-    return ElementTree.Element(name) if parent is None else ElementTree.SubElement(parent, name)
-
-
-def _text(parent: ElementTree.Element, tag: str, text: str) -> None:
-    _element(parent, tag).text = text
-
-
-def _parameter(parent: ElementTree.Element, identifier: str, value: Any, unit: str) -> None:
-    parameter = _element(parent, "Parameter")
-    _text(parameter, "ID", identifier)
-    _text(parameter, "ParameterType", "ProcessParameter")
-    held = _element(parameter, "Value")
-    _text(held, "ValueString", repr(value))
-    _text(held, "DataInterpretation", "Constant")
-    _text(held, "DataType", "double" if isinstance(value, float) else "integer")
-    _text(held, "UnitOfMeasure", unit)
-
-
-def _link(logic: ElementTree.Element, number: int, first: str, second: str) -> None:
-    link = _element(logic, "Link")
-    _text(link, "ID", f"L{number}")
-    for end, step in (("From", first), ("To", second)):
-        held = _element(link, f"{end}ID")
-        _text(held, f"{end}IDValue", step)
-        _text(held, f"{end}Type", "Step")
-        _text(held, "IDScope", "Internal")
-    _text(link, "LinkType", "ControlLink")
-    _text(link, "Depiction", "LineAndArrow")
