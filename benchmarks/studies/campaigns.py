@@ -1,6 +1,6 @@
 """Virtual campaigns of 30 trials without wires: how long 500 of them take on all cores.
 
-Run: python benchmarks/studies/campaigns.py [--campaigns 500] [--strategy gp]
+Run: python benchmarks/studies/campaigns.py [--campaigns 500] [--strategy gp]; some four minutes on two free cores.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from pressopt.study.running import run_job
 from pressopt.study.simulate import gather, plan_simulation, summarize
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "li-lpscl-symmetric.toml"
-TRIALS, WANTED = 30, 500
+#: What the issue asks: so many campaigns of so many trials in so many minutes.
+TRIALS, WANTED, WITHIN_MIN = 30, 500, 10.0
 
 
 def main() -> None:
@@ -48,7 +49,8 @@ def main() -> None:
         f"{arguments.campaigns} campaigns of {TRIALS} trials, strategy {arguments.strategy}, twin without wires: "
         f"{progress.elapsed_s:.0f} s by the clock, {each_s:.2f} s of processor time each\n"
         f"{WANTED} of them: {each_s * WANTED / engine.workers / 60:.1f} min of processor time on each of "
-        f"{engine.workers} cores; median gap to the twin's optimum {told['median_gap']:.1%}; "
+        f"{engine.workers} cores (wanted: under {WITHIN_MIN:.0f}); "
+        f"median gap to the twin's optimum {told['median_gap']:.1%}; "
         f"peak memory {measured.peak_mb:.0f} MB"
     )
 

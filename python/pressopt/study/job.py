@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from typing import Any, Protocol
 
@@ -54,6 +55,7 @@ def fingerprint() -> dict[str, str]:
     return {name: _version(name) for name in _FINGERPRINT}
 
 
+@cache  # the headers of a package are read from disk and parsed: milliseconds, for each block
 def _version(name: str) -> str:
     try:
         return metadata.version(name)
