@@ -203,7 +203,7 @@ class _At(SilentWatcher):
 
 @contextlib.contextmanager
 def rig(folder: Path, monkeypatch: Any, *, serial: bool = False, trials: int = 5) -> Iterator[Rig]:
-    """A rig whose machine counts how often each cell was brought to its stage's force.
+    """A rig whose machine counts how often each cell was brought to its stage's force anew.
 
     ``serial``: the press is on a serial line, where checksums and echoes are.
     """
@@ -220,9 +220,11 @@ def rig(folder: Path, monkeypatch: Any, *, serial: bool = False, trials: int = 5
 
     class Counted(VirtualBench):
         def start(self) -> None:
-            asked = self._machine.state.setpoint_kn
+            asked, under_way = self._machine.state.setpoint_kn, self._machine.force
+            # A start whose reply was lost is sent again: the machine is on its way already, and goes on.
+            again = under_way.kind == "drive" and under_way.to_kn == asked
             super().start()
-            if asked > full:
+            if asked > full and not again:
                 made.loaded[self._machine.state.loaded] += 1
 
     def dies(make_safe: Callable[[], None], leaving: BaseException) -> None:

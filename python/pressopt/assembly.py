@@ -47,6 +47,7 @@ from pressopt.instruments import (
     manual,
 )
 from pressopt.instruments.line import Tap
+from pressopt.instruments.methodscript_link import MethodScriptLink
 from pressopt.instruments.recording import WireRecorder, WireTap
 from pressopt.materials import Catalogue
 from pressopt.optimizer import DesignSpace, Recommender
@@ -211,12 +212,19 @@ def _connect(
         clock, period_s=ATTENTION_S, attend=lambda: watched(laboratory.machine, limit_kn=limit_kn)
     )
     laboratory.waiting = attended
+    potentiostats: dict[str, MethodScriptLink] = {}  # one of them may measure impedance and cycle
     if "analyzer" in profiles:
         laboratory.analyzer = connect_analyzer(
-            profiles["analyzer"], attended, url=urls.get("analyzer"), tap=taps.get("analyzer")
+            profiles["analyzer"],
+            attended,
+            url=urls.get("analyzer"),
+            tap=taps.get("analyzer"),
+            shared=potentiostats,
         )
     if "cycler" in profiles:
-        laboratory.cycler = connect_cycler(profiles["cycler"], attended, url=urls.get("cycler"))
+        laboratory.cycler = connect_cycler(
+            profiles["cycler"], attended, url=urls.get("cycler"), tap=taps.get("cycler"), shared=potentiostats
+        )
     if "meter" in profiles:
         laboratory.meter = connect_meter(profiles["meter"], attended, url=urls.get("meter"), tap=taps.get("meter"))
     return laboratory

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pressopt.clock import FastClock
-from pressopt.errors import InputError, LimitError, LinkRefused, LinkTimeout, ReplyError
+from pressopt.clock import FastClock, wall_monotonic_s, wall_pause_s
+from pressopt.errors import (
+    DeviceFault,
+    DeviceRefused,
+    InputError,
+    LimitError,
+    LinkRefused,
+    LinkTimeout,
+    ReplyError,
+)
 from pressopt.impedance.cycling import (
     CurrentStep,
     CyclingPlan,
@@ -22,10 +31,15 @@ from pressopt.impedance.cycling import (
     find_end,
     ramp_plan,
 )
+from pressopt.impedance.spectrum import Sweep
+from pressopt.instruments import connect_analyzer, connect_cycler
 from pressopt.instruments.cycler import REQUEST, FolderCycler
+from pressopt.instruments.methodscript_link import MethodScriptLink
+from pressopt.instruments.methodscript_text import half_cycle_script
 from pressopt.pressing import Cell, Die, Layer, Role
-from pressopt.twin.cycler import CyclerProgram
+from pressopt.profiles import load_profile
 from pressopt.twin.laboratory import VirtualBench
+from pressopt.twin.server import TwinServer
 
 CELL = Cell(
     (
@@ -40,34 +54,77 @@ AREA = CELL.area_cm2
 RAMP = ramp_plan(low_ma_cm2=0.1, high_ma_cm2=6.0, step_ma_cm2=0.1, half_cycle_s=600.0, area_cm2=AREA, limit_v=5.0)
 
 
-class Bench:
-    """A pressed cell on a cycler that is driven through a folder."""
+def pressed(clock: FastClock) -> VirtualBench:
+    """A cell that has been under the press for ten minutes."""
+    virtual = VirtualBench(CELL, seed=3, clock=clock)
+    virtual.load_cell(1)
+    virtual.set_force(CELL.die.force_kn(20.0))
+    virtual.set_ramp(1.0)
+    virtual.start()
+    clock.sleep_s(600.0)
+    return virtual
 
-    def __init__(self, folder: Path, *, cell: int = 1) -> None:
+
+class Bench:
+    """A pressed cell on a cycler: one that is driven through a folder, or one that runs MethodSCRIPT."""
+
+    def __init__(self, kind: str, folder: Path, *, limit_a: float = 0.03) -> None:
         self.clock = FastClock()
-        self.virtual = VirtualBench(CELL, seed=3, clock=self.clock)
-        self.virtual.load_cell(cell)
-        self.virtual.set_force(CELL.die.force_kn(20.0))
-        self.virtual.set_ramp(1.0)
-        self.virtual.start()
-        self.clock.sleep_s(600.0)
-        self.program = CyclerProgram(self.virtual, self.clock, folder, request=REQUEST)
-        self.program.__enter__()
-        self.cycler = FolderCycler(folder, self.clock, settle_s=0.2, wait_s=60.0)
+        self.virtual = pressed(self.clock)
+        shipped = load_profile({"folder": "folder-drop-cycler", "wire": "generic-methodscript-cycler"}[kind])
+        machine = shipped.cycler
+        assert machine is not None
+        machine = replace(machine, limit_a=limit_a, limit_v=5.0, settle_s=0.2, wait_s=60.0)
+        quick = replace(shipped.link, timeout_s=0.3, silence_s=0.3)
+        self.profile = replace(shipped, cycler=machine, link=quick)
+        self.server = TwinServer(self.virtual, {"cycler": self.profile}, self.clock, links=folder)
+        self.server.__enter__()
+        self.cycler = connect_cycler(self.profile, self.clock, self.server.urls["cycler"])
+
+    @property
+    def current_is_on(self) -> bool:
+        """What the device itself says."""
+        programs = [program.current_is_on for program in self.server.cyclers.values()]
+        return any([*programs, *(device.cell_is_on for device in self.server.galvanostats.values())])
 
     def close(self) -> None:
-        self.program.__exit__(None, None, None)
+        self.cycler.close()
+        self.server.__exit__(None, None, None)
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
+@pytest.fixture(params=["folder", "wire"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(request.param, tmp_path)
     yield made
     made.close()
 
 
+@pytest.fixture
+def folder_bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench("folder", tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def wire_bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench("wire", tmp_path)
+    yield made
+    made.close()
+
+
+SHORT_PLAN = CyclingPlan((CurrentStep(0.05, 60.0, 4),), AREA, 3.0)
+
+
+def test_who_answers_is_told(bench: Bench) -> None:
+    """The folder, or firmware and serial number; capability is the profile's."""
+    assert bench.cycler.identify()
+    assert bench.cycler.capability.name == bench.profile.name
+    assert bench.cycler.capability.limit_a == 0.03
+
+
 def test_the_critical_current_of_a_cell_is_found_by_a_ramp(bench: Bench) -> None:
-    """What the ramp says is what the virtual cell bears, within one step."""
+    """What the ramp says is what the virtual cell bears, within one step; the cell is off afterwards."""
     truth, _ = bench.virtual.endurance()
     found = find_end(bench.cycler.cycle(RAMP), RAMP)
     assert found.critical_ma_cm2 is not None
@@ -75,71 +132,90 @@ def test_the_critical_current_of_a_cell_is_found_by_a_ramp(bench: Bench) -> None
     assert (found.ended_by, found.censored) == ("short", False)
     assert abs(value - truth) <= 0.1
     assert sd == pytest.approx(0.1 / np.sqrt(12))
-    assert not bench.program.current_is_on
-    assert not (bench.cycler._folder / REQUEST).exists()
+    assert not bench.current_is_on
 
 
-def test_life_is_found_by_cycling(bench: Bench) -> None:
-    """At two thirds of its critical current the cell lives as long as the virtual cell does, but for its creep."""
-    critical, life = bench.virtual.endurance()
-    current = critical / 1.5
-    expected = life * 1.5**1.5
-    plan = CyclingPlan((CurrentStep(current, 60.0, int(2 * expected) + 5),), AREA, 5.0)
-    found = find_end(bench.cycler.cycle(plan), plan)
+def test_life_is_found_by_cycling(folder_bench: Bench) -> None:
+    """Near its critical current the cell lives as long as the virtual cell does, but for its creep."""
+    critical, life = folder_bench.virtual.endurance()
+    share = 0.9
+    expected = life * share**-1.5
+    plan = CyclingPlan((CurrentStep(share * critical, 60.0, int(2 * expected) + 5),), AREA, 5.0)
+    found = find_end(folder_bench.cycler.cycle(plan), plan)
     assert found.life_cycles is not None
     assert found.life_cycles[0] == pytest.approx(expected, rel=0.15)
 
 
 def test_a_cell_that_outlives_the_plan_gives_a_lower_bound(bench: Bench) -> None:
-    """Nothing short is made up: the plan's end is told as a bound."""
-    plan = CyclingPlan((CurrentStep(0.05, 60.0, 3),), AREA, 5.0)
-    found = find_end(bench.cycler.cycle(plan), plan)
-    assert (found.censored, found.life_cycles) == (True, (3.0, 1.0))
+    """Nothing short is made up: the plan's end is told as a bound, and the whole plan is in the record."""
+    record = bench.cycler.cycle(SHORT_PLAN)
+    found = find_end(record, SHORT_PLAN)
+    assert (found.censored, found.life_cycles) == (True, (4.0, 1.0))
     assert "lower bounds" in found.reasons[0]
+    assert record.time_s[-1] - record.time_s[0] > 0.95 * SHORT_PLAN.duration_s
+    assert np.abs(record.current_a) == pytest.approx(SHORT_PLAN.highest_a, rel=1e-4)
 
 
 def test_progress_is_told_in_cycles(bench: Bench) -> None:
     """on_point counts cycles up to the plan's."""
     seen: list[tuple[int, int]] = []
-    bench.cycler.cycle(
-        CyclingPlan((CurrentStep(0.05, 600.0, 4),), AREA, 5.0), on_point=lambda *at: seen.append(at)
-    )
+    bench.cycler.cycle(SHORT_PLAN, on_point=lambda *at: seen.append(at))
     assert seen == sorted(seen)
     assert seen[-1][1] == 4
 
 
 def test_beyond_its_limits_nothing_is_asked(bench: Bench) -> None:
-    """Current and voltage above what the cycler may do are refused together, and no request is written."""
-    small = FolderCycler(bench.cycler._folder, bench.clock, limit_a=1e-4, limit_v=0.5)
+    """Current and voltage above what the cycler may do are refused together, and no current flows."""
+    beyond = CyclingPlan((CurrentStep(100.0, 60.0),), AREA, 6.0)
     with pytest.raises(LimitError) as told:
-        small.cycle(RAMP)
+        bench.cycler.cycle(beyond)
     assert len(told.value.violations) == 2
-    assert not (bench.cycler._folder / REQUEST).exists()
+    assert not bench.current_is_on
+    assert not list(Path(bench.server.urls["cycler"]).glob("*.json"))
+    assert all(device.runs == 0 for device in bench.server.galvanostats.values())
 
 
-def test_a_table_that_never_comes_is_a_time_out(bench: Bench) -> None:
+def test_make_safe_twice_is_harmless(bench: Bench) -> None:
+    """No current afterwards, and the next plan runs."""
+    bench.cycler.make_safe()
+    bench.cycler.make_safe()
+    assert not bench.current_is_on
+    assert find_end(bench.cycler.cycle(SHORT_PLAN), SHORT_PLAN).censored
+
+
+def test_a_person_who_breaks_off_leaves_no_current(bench: Bench) -> None:
+    """Whatever leaves a cycling (Ctrl-C, a mistake of ours), the current is off."""
+
+    def leave(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bench.cycler.cycle(SHORT_PLAN, on_point=leave)
+    end_s = wall_monotonic_s() + 20.0
+    while bench.current_is_on and wall_monotonic_s() < end_s:
+        wall_pause_s(0.01)
+    assert not bench.current_is_on
+
+
+# ---------------------------------------------------------------------- the folder
+
+
+def test_a_table_that_never_comes_is_a_time_out(folder_bench: Bench) -> None:
     """Nobody started it: after plan and patience it is said, and the request is taken back."""
-    bench.program.faults.idle = True
+    folder_bench.server.cyclers["cycler"].faults.idle = True
     with pytest.raises(LinkTimeout, match="was it started"):
-        bench.cycler.cycle(CyclingPlan((CurrentStep(0.05, 60.0),), AREA))
-    assert not (bench.cycler._folder / REQUEST).exists()
+        folder_bench.cycler.cycle(CyclingPlan((CurrentStep(0.05, 60.0),), AREA))
+    assert not (Path(folder_bench.server.urls["cycler"]) / REQUEST).exists()
 
 
 @pytest.mark.parametrize(("fault", "told"), [("rubbish", "lacks"), ("break_after", "were asked")])
-def test_a_table_that_is_none_or_half_is_no_result(bench: Bench, fault: str, told: str) -> None:
+def test_a_table_that_is_none_or_half_is_no_result(folder_bench: Bench, fault: str, told: str) -> None:
     """Rubbish, and a table that ends early while the cell still works, are errors in words."""
-    setattr(bench.program.faults, fault, "a,b\n1,2\n" if fault == "rubbish" else 1)
+    program = folder_bench.server.cyclers["cycler"]
+    setattr(program.faults, fault, "a,b\n1,2\n" if fault == "rubbish" else 1)
     with pytest.raises(ReplyError, match=told):
-        bench.cycler.cycle(CyclingPlan((CurrentStep(0.05, 60.0, 5),), AREA))
-    assert not bench.program.current_is_on
-
-
-def test_make_safe_stops_the_other_program_and_twice_is_harmless(bench: Bench) -> None:
-    """The request is gone, and the program lets go of the cell."""
-    bench.cycler._ask(RAMP)
-    bench.cycler.make_safe()
-    bench.cycler.make_safe()
-    assert not (bench.cycler._folder / REQUEST).exists()
+        folder_bench.cycler.cycle(CyclingPlan((CurrentStep(0.05, 60.0, 5),), AREA))
+    assert not folder_bench.current_is_on
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -148,14 +224,97 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
         FolderCycler(tmp_path / "nowhere", FastClock()).identify()
 
 
-def test_the_request_says_what_to_run(bench: Bench) -> None:
-    """Steps, area and voltage limit are written for people and scripts."""
-    bench.cycler._ask(RAMP)
-    asked = json.loads((bench.cycler._folder / REQUEST).read_text())
+def test_the_request_says_what_to_run(folder_bench: Bench) -> None:
+    """Steps, area and voltage limit are written for people and scripts, and taken back by make_safe."""
+    assert isinstance(folder_bench.cycler, FolderCycler)
+    folder_bench.cycler._ask(RAMP)
+    request = Path(folder_bench.server.urls["cycler"]) / REQUEST
+    asked = json.loads(request.read_text())
     assert asked["schema"] == "pressopt/cycling-request/1"
     assert len(asked["steps"]) == 60
     assert asked["steps"][9]["current_ma_cm2"] == pytest.approx(1.0)
-    bench.cycler.make_safe()
+    folder_bench.cycler.make_safe()
+    assert not request.exists()
+
+
+# ---------------------------------------------------------------------- MethodSCRIPT
+
+
+@pytest.mark.parametrize(
+    ("fault", "value", "error", "told"),
+    [
+        ("refuse_script", 0x4004, DeviceRefused, "wrong argument"),
+        ("break_at", 5, DeviceFault, "severe overload"),
+        ("abort_at", 5, ReplyError, "5 of 16 points"),
+        ("mute_at", 5, LinkTimeout, "sent nothing"),
+        ("overload_points", {3}, ReplyError, "overloaded"),
+        ("open_leads", True, ReplyError, "are the leads connected"),
+    ],
+)
+def test_what_breaks_a_half_cycle_is_no_result_and_leaves_no_current(
+    wire_bench: Bench,
+    fault: str,
+    value: object,
+    error: type[Exception],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A refused script, a run-time error, an abort, silence, an overload and open leads are errors in words."""
+    monkeypatch.setattr("pressopt.instruments.methodscript_link._LOOK_S", 0.05)
+    device = wire_bench.server.galvanostats["cycler"]
+    setattr(device.faults, fault, value)
+    with pytest.raises(error, match=told):
+        wire_bench.cycler.cycle(SHORT_PLAN)
+    assert not device.cell_is_on
+    device.faults = type(device.faults)()
+    assert find_end(wire_bench.cycler.cycle(SHORT_PLAN), SHORT_PLAN).censored
+
+
+def test_the_device_itself_ends_a_half_cycle_beyond_the_voltage(wire_bench: Bench) -> None:
+    """A cell that polarises is left by the script, before the half cycle is over, and that is its end."""
+    ohm = wire_bench.virtual.dc_resistance_ohm()
+    plan = CyclingPlan((CurrentStep(2.0, 600.0),), AREA, round(0.5 * 2.0e-3 * AREA * ohm, 3))
+    record = wire_bench.cycler.cycle(plan)
+    assert len(record.time_s) == 1
+    assert (find_end(record, plan).ended_by, find_end(record, plan).censored) == ("polarised", False)
+
+
+def test_no_current_outlives_the_program_by_more_than_a_half_cycle(wire_bench: Bench) -> None:
+    """The script that a killed program leaves behind ends by itself."""
+    device = wire_bench.server.galvanostats["cycler"]
+    script = half_cycle_script(1e-4, seconds=60.0, interval_s=1.0, limit_v=1.0)
+    device.start_streaming(script.removeprefix("e\n"))
+    wire_bench.clock.sleep_s(1.0)
+    end_s = wall_monotonic_s() + 20.0
+    while not device.cell_is_on and wall_monotonic_s() < end_s:
+        wall_pause_s(0.01)
+    assert device.cell_is_on
+    wire_bench.clock.sleep_s(60.0)
+    while device.cell_is_on and wall_monotonic_s() < end_s:
+        wall_pause_s(0.01)
+    assert not device.cell_is_on
+
+
+def test_one_potentiostat_measures_and_cycles_over_one_line() -> None:
+    """Analyser and cycler at one place share the line that only one may own, and take turns on it."""
+    clock = FastClock()
+    virtual = pressed(clock)
+    profiles = {
+        "analyzer": replace(
+            load_profile("generic-methodscript-analyzer"), link=load_profile("generic-methodscript-cycler").link
+        ),
+        "cycler": load_profile("generic-methodscript-cycler"),
+    }
+    with TwinServer(virtual, profiles, clock) as server:
+        assert server.urls["analyzer"] == server.urls["cycler"]
+        shared: dict[str, MethodScriptLink] = {}
+        analyzer = connect_analyzer(profiles["analyzer"], clock, server.urls["analyzer"], shared=shared)
+        cycler = connect_cycler(profiles["cycler"], clock, server.urls["cycler"], shared=shared)
+        assert analyzer.measure(Sweep(high_hz=1e5, low_hz=100.0)).good.all()
+        assert find_end(cycler.cycle(SHORT_PLAN), SHORT_PLAN).censored
+        analyzer.close()
+        assert find_end(cycler.cycle(SHORT_PLAN), SHORT_PLAN).censored  # the line is open while one still uses it
+        cycler.close()
 
 
 # ---------------------------------------------------------------------- tables

@@ -84,6 +84,18 @@ def another_device(of: Rig) -> None:
     of.server.ports["press"].vanish(0.05)
 
 
+def drops_the_reply_to_start(of: Rig) -> None:
+    """The machine starts, and the program is not told: it must ask again, and must not press again."""
+    start = of.bench.start
+
+    def starts() -> None:
+        start()
+        of.bench.start = start  # type: ignore[method-assign]
+        of.server.ports["press"].faults.plan(Fault.DROP)
+
+    of.bench.start = starts  # type: ignore[method-assign]
+
+
 def ignores(action: str) -> Act:
     return lambda of: of.server.banks["press"].faults.ignored.add(action)
 
@@ -95,6 +107,7 @@ NOTICED = everywhere({"once"}, *PHASES)
 ROWS = (
     Row("L1", "a reply is dropped once", on_line(Fault.DROP),
         NOTICED, slow=("idle", "hold", "cool", "sweep", "release")),
+    Row("L1", "the reply to a start is dropped", drops_the_reply_to_start, everywhere("once", "idle", "hold")),
     Row("L1", "no reply any more", on_line(Fault.DROP, times=100), LINK_LOST, slow=PHASES),
     Row("L2", "a reply comes after its time-out", on_line(Fault.DELAY, delay_s=0.7), NOTICED,
         slow=("idle", "cool", "sweep", "release")),

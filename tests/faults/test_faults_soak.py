@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import resource
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from fault_rig import PHASES, LeftError, Rig, hands_off, rig
 from pressopt.campaign import events as e
 from pressopt.campaign.lifecycle import CampaignPhase, Phase, PressPhase
+from pressopt.clock import wall_monotonic_s
 from pressopt.pressing.watch import Poll
 from pressopt.twin.faults import Fault
 from pressopt.twin.modbus import ExceptionCode
@@ -77,6 +79,7 @@ def test_a_day_of_random_faults(seed: int, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Poll, "on", classmethod(lambda cls, *_: cls()))
     chance = random.Random(seed)
     seen: dict[str, int] = {}
+    began_s = wall_monotonic_s()
     with rig(tmp_path, monkeypatch, serial=True, trials=5000) as of:
         limit_kn = of.experiment.cell.die.force_kn(120.0)
         while of.clock.now_s() < DAY_S:
@@ -92,7 +95,15 @@ def test_a_day_of_random_faults(seed: int, tmp_path: Path, monkeypatch: pytest.M
             answered(of)
         state = of.state()
         phases = [trial.phase for trial in state.trials.values()]
-        told = {"trials": len(phases), "done": phases.count(Phase.DONE), "hours": of.clock.now_s() / 3600, **seen}
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        told = {
+            "hours": round(of.clock.now_s() / 3600, 2),
+            "processor_s": round(used.ru_utime + used.ru_stime),
+            "wall_s": round(wall_monotonic_s() - began_s),
+            "trials": len(phases),
+            "done": phases.count(Phase.DONE),
+            **seen,
+        }
         print(json.dumps(told))
         assert phases.count(Phase.DONE) > 20
         assert len(seen) > 10

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from pressopt.clock import FastClock, ScaledClock, wall_monotonic_s
+from pressopt.clock import Clock, FastClock, ScaledClock, wall_monotonic_s
 from pressopt.errors import (
     DeviceFault,
     DeviceRefused,
@@ -23,6 +23,7 @@ from pressopt.errors import (
 from pressopt.impedance.spectrum import Sweep
 from pressopt.instruments.line import open_line
 from pressopt.instruments.methodscript import MethodScriptAnalyzer
+from pressopt.instruments.methodscript_link import MethodScriptLink
 from pressopt.instruments.methodscript_text import sweep_script
 from pressopt.profiles import DeviceProfile, Identity, load_profile
 from pressopt.twin.faults import Fault, LineFaults
@@ -56,6 +57,11 @@ class Bench:
     cell: DummyCell
 
 
+def driven(url: str, clock: Clock, profile: DeviceProfile) -> MethodScriptAnalyzer:
+    """A driver on an open line, that has asked nothing yet."""
+    return MethodScriptAnalyzer(MethodScriptLink(open_line(url), clock, profile, slowest_s=3.05), clock, profile)
+
+
 @pytest.fixture(scope="module")
 def profile() -> DeviceProfile:
     shipped = load_profile("generic-methodscript-analyzer")
@@ -67,7 +73,7 @@ def bench(profile: DeviceProfile) -> Iterator[Bench]:
     clock, cell = FastClock(), DummyCell()
     device = MethodScriptDevice(cell, clock)
     with PtyPort(device, faults=LineFaults(seed=1)) as port:
-        analyzer = MethodScriptAnalyzer(open_line(port.url), clock, profile)
+        analyzer = driven(port.url, clock, profile)
         yield Bench(analyzer, device, port, clock, cell)
         analyzer.close()
 
@@ -107,7 +113,7 @@ def test_laboratory_time_after_a_sweep_is_the_same_each_time(profile: DeviceProf
     def run() -> tuple[float, list[float]]:
         clock, cell = FastClock(), DummyCell()
         with PtyPort(MethodScriptDevice(cell, clock)) as port:
-            analyzer = MethodScriptAnalyzer(open_line(port.url), clock, profile)
+            analyzer = driven(port.url, clock, profile)
             for _ in range(3):
                 analyzer.measure(SWEEP)
             analyzer.close()
@@ -120,7 +126,7 @@ def test_the_same_driver_streams_in_scaled_wall_time(profile: DeviceProfile) -> 
     """On a clock that runs by itself points arrive one after another."""
     clock = ScaledClock(5.0)  # slow enough that a busy computer does not take the points in one go
     with PtyPort(MethodScriptDevice(DummyCell(), clock)) as port:
-        analyzer = MethodScriptAnalyzer(open_line(port.url), clock, profile)
+        analyzer = driven(port.url, clock, profile)
         arrived_s: list[float] = []
         sweep = Sweep(high_hz=1e5, low_hz=10, points_per_decade=2)
         spectrum = analyzer.measure(sweep, on_point=lambda *_: arrived_s.append(wall_monotonic_s()))
@@ -133,7 +139,7 @@ def test_a_slower_device_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyP
     """A device that takes three times as long per point as guessed is measured all the same."""
     monkeypatch.setattr("pressopt.twin.methodscript_server.POINT_OVERHEAD_S", 0.15)
     monkeypatch.setattr("pressopt.twin.methodscript_server.POINT_PERIODS", 9.0)
-    monkeypatch.setattr("pressopt.instruments.methodscript._LOOK_S", 0.05)
+    monkeypatch.setattr("pressopt.instruments.methodscript_link._LOOK_S", 0.05)
     assert bench.analyzer.measure(SWEEP).good.all()
 
 
@@ -180,7 +186,7 @@ def test_a_sweep_that_someone_aborted_is_not_passed_off_as_whole(bench: Bench) -
 
 def test_a_device_that_falls_silent_is_given_up(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """When no point comes for long in laboratory time the sweep ends with a time-out and the cell off."""
-    monkeypatch.setattr("pressopt.instruments.methodscript._LOOK_S", 0.05)
+    monkeypatch.setattr("pressopt.instruments.methodscript_link._LOOK_S", 0.05)
     bench.device.faults.mute_at = 5
     with pytest.raises(LinkTimeout, match="sent nothing"):
         bench.analyzer.measure(SWEEP)
@@ -213,13 +219,13 @@ def test_a_wrong_sign_is_refused_with_the_way_out(profile: DeviceProfile) -> Non
     assert profile.analyzer is not None
     clock = FastClock()
     with PtyPort(MethodScriptDevice(DummyCell(), clock, imaginary_sign=-1)) as port:
-        wrong = MethodScriptAnalyzer(open_line(port.url), clock, profile)
+        wrong = driven(port.url, clock, profile)
         with pytest.raises(ReplyError, match="imaginary_sign"):
             wrong.measure(SWEEP)
         assert wrong.partial is not None
         wrong.close()
         told = replace(profile, analyzer=replace(profile.analyzer, imaginary_sign=-1))
-        right = MethodScriptAnalyzer(open_line(port.url), clock, told)
+        right = driven(port.url, clock, told)
         assert (right.measure(SWEEP).impedance_ohm.imag < 0).all()
         right.close()
 
@@ -227,7 +233,8 @@ def test_a_wrong_sign_is_refused_with_the_way_out(profile: DeviceProfile) -> Non
 def test_another_device_on_the_line_is_refused(bench: Bench, profile: DeviceProfile) -> None:
     """Who does not answer as the profile expects is not asked to measure."""
     stranger = replace(profile, identity=Identity(ask="t", answers="nexus"))
-    analyzer = MethodScriptAnalyzer(bench.analyzer._line, bench.clock, stranger)
+    link = MethodScriptLink(bench.analyzer.link.line, bench.clock, stranger, slowest_s=1.0)
+    analyzer = MethodScriptAnalyzer(link, bench.clock, stranger)
     with pytest.raises(WrongDeviceError, match="nexus"):
         analyzer.measure(SWEEP)
     assert bench.device.runs == 0
@@ -247,7 +254,7 @@ def test_damage_on_the_wire_never_becomes_a_wrong_spectrum(
     bench: Bench, fault: Fault, after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each kind of damage ends in an error or in flagged points; the cell is off; the next sweep works."""
-    monkeypatch.setattr("pressopt.instruments.methodscript._LOOK_S", 0.1)
+    monkeypatch.setattr("pressopt.instruments.methodscript_link._LOOK_S", 0.1)
     bench.analyzer.identify()
 
     def strike(done: int, _: int) -> None:
@@ -306,14 +313,14 @@ def test_ctrl_c_in_a_sweep_switches_the_cell_off(bench: Bench) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_fifty_sweeps_over_a_bad_cable(profile: DeviceProfile, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Whatever is lost, late, cut or added at random: each sweep is right or an error, and the cell ends off."""
-    monkeypatch.setattr("pressopt.instruments.methodscript._LOOK_S", 0.1)
+    monkeypatch.setattr("pressopt.instruments.methodscript_link._LOOK_S", 0.1)
     rates = {Fault.DROP: 0.01, Fault.HALF: 0.01, Fault.NOISE: 0.01, Fault.TRICKLE: 0.01, Fault.DELAY: 0.005}
     exact = 100 + 1000 / (1 + 2j * np.pi * SWEEP.frequencies_hz() * 1e-3)
     clock = FastClock()
     device = MethodScriptDevice(DummyCell(), clock)
     whole = 0
     with PtyPort(device, faults=LineFaults(seed, rates=rates, delay_s=0.05)) as port:
-        analyzer = MethodScriptAnalyzer(open_line(port.url), clock, profile)
+        analyzer = driven(port.url, clock, profile)
         for _ in range(50):
             try:
                 spectrum = analyzer.measure(SWEEP)

@@ -11,15 +11,16 @@ from hypothesis import strategies as st
 
 from pressopt.errors import DeviceFault, DeviceRefused, ReplyError
 from pressopt.impedance.spectrum import Sweep
-from pressopt.instruments.methodscript_text import parse_package, refusal, si_literal, sweep_script
+from pressopt.instruments.methodscript import impedance_point
+from pressopt.instruments.methodscript_text import refusal, si_literal, sweep_script
 
 
 def test_the_manufacturers_worked_example_is_read_as_published() -> None:
     """PdcDF5DFF4u;... is 99.999732 Hz, 9885.956 Ω and 2.9946 Ω, with nothing to complain about."""
-    point = parse_package("PdcDF5DFF4u;cc896D904m,10,287;cd82DB1A8u,10,287")
+    point = impedance_point("PdcDF5DFF4u;cc896D904m,10,287;cd82DB1A8u,10,287")
     assert point.frequency_hz == pytest.approx(99.999732, abs=1e-9)
-    assert point.real_ohm == pytest.approx(9885.956, abs=1e-6)
-    assert point.imaginary_ohm == pytest.approx(2.9946, abs=1e-9)
+    assert point.impedance_ohm.real == pytest.approx(9885.956, abs=1e-6)
+    assert point.impedance_ohm.imag == pytest.approx(2.9946, abs=1e-9)
     assert point.flag == 0
     assert not point.warned
 
@@ -38,15 +39,15 @@ def test_the_manufacturers_worked_example_is_read_as_published() -> None:
 )
 def test_the_status_of_a_package_becomes_the_flag_of_its_point(status: str, flag: int, warned: bool) -> None:
     """Overload is 1, underload 2, timing 4; a warning leaves the point good."""
-    point = parse_package(f"PdcDF5DFF4u;cc896D904m,1{status},287;cd82DB1A8u,10,287")
+    point = impedance_point(f"PdcDF5DFF4u;cc896D904m,1{status},287;cd82DB1A8u,10,287")
     assert (point.flag, point.warned) == (flag, warned)
 
 
 def test_a_missing_value_is_not_a_number() -> None:
     """Five blanks and nan is NaN; a package without frequency has NaN there."""
-    point = parse_package("Pcc     nan,12;cd     nan,12")
-    assert math.isnan(point.real_ohm)
-    assert math.isnan(point.imaginary_ohm)
+    point = impedance_point("Pcc     nan,12;cd     nan,12")
+    assert math.isnan(point.impedance_ohm.real)
+    assert math.isnan(point.impedance_ohm.imag)
     assert math.isnan(point.frequency_hz)
 
 
@@ -57,14 +58,14 @@ def test_a_missing_value_is_not_a_number() -> None:
 def test_damaged_packages_are_told_apart_from_points(line: str) -> None:
     """A missing, short, or misspelt variable is a ReplyError that shows the line."""
     with pytest.raises(ReplyError, match="package"):
-        parse_package(line)
+        impedance_point(line)
 
 
 @given(st.text(max_size=60))
 def test_no_line_breaks_the_reader(line: str) -> None:
     """Any text is a point or a ReplyError."""
     with contextlib.suppress(ReplyError):
-        parse_package("P" + line)
+        impedance_point("P" + line)
 
 
 @pytest.mark.parametrize(

@@ -138,32 +138,56 @@ class CyclingFinding:
     reasons: tuple[str, ...]
 
 
+class EndWatch:
+    """Watches a cell for its end, half cycle by half cycle, as they come.
+
+    Args:
+        plan: What it is cycled by.
+    """
+
+    def __init__(self, plan: CyclingPlan) -> None:
+        self._currents, self._limit_v = plan.currents_ma_cm2(), plan.limit_v
+        self._lowest_ohm = math.inf
+        self._done = 0
+
+    def add(self, cycle: int, half: CyclingRecord) -> CyclingFinding | None:
+        """Judge one more half cycle of number ``cycle`` (from 1); return the end if it is one, else None."""
+        ratio_ohm = np.abs(half.voltage_v) / np.maximum(np.abs(half.current_a), 1e-12)
+        head_ohm = float(np.median(ratio_ohm[: max(1, len(ratio_ohm) // 4)]))
+        best = self._lowest_ohm if math.isfinite(self._lowest_ohm) else head_ohm
+        tail_ohm = float(np.median(ratio_ohm[-max(1, len(ratio_ohm) // 4) :]))
+        short, polarised = tail_ohm < SHORT_REL * best, tail_ohm > POLARISED_REL * best
+        if short or polarised or float(np.abs(half.voltage_v).max()) >= self._limit_v:
+            return _ended(self._currents, cycle, "short" if short else "polarised")
+        self._lowest_ohm = min(best, head_ohm, tail_ohm)
+        self._done = max(self._done, cycle)
+        return None
+
+    def lower_bound(self) -> CyclingFinding:
+        """What is known of a cell that has not ended; raises InputError when it was not cycled at all."""
+        if self._done == 0:
+            raise InputError("the record holds no cycle of what was asked: is it another file?")
+        top = self._currents[self._done - 1]
+        reason = f"no short up to {top:g} mA/cm² and {self._done} cycles: the values are lower bounds"
+        return CyclingFinding(
+            (top, _step(self._currents, self._done)), (float(self._done), 1.0), "", True, (reason,)
+        )
+
+
 def find_end(record: CyclingRecord, plan: CyclingPlan) -> CyclingFinding:
     """Where the cell shorted or polarised, read off voltage over current of each half cycle.
 
     Raises:
         InputError: The record holds no cycle of the plan.
     """
-    currents = plan.currents_ma_cm2()
-    lowest_ohm = math.inf
-    done = 0
+    watch = EndWatch(plan)
     for number, half in _halves(record):
-        if number > len(currents):
+        if number > plan.cycles:
             break
-        ratio_ohm = np.abs(half.voltage_v) / np.maximum(np.abs(half.current_a), 1e-12)
-        head_ohm = float(np.median(ratio_ohm[: max(1, len(ratio_ohm) // 4)]))
-        best = lowest_ohm if math.isfinite(lowest_ohm) else head_ohm
-        tail_ohm = float(np.median(ratio_ohm[-max(1, len(ratio_ohm) // 4) :]))
-        short, polarised = tail_ohm < SHORT_REL * best, tail_ohm > POLARISED_REL * best
-        if short or polarised or float(np.abs(half.voltage_v).max()) >= plan.limit_v:
-            return _ended(currents, number, "short" if short else "polarised")
-        lowest_ohm = min(best, head_ohm, tail_ohm)
-        done = max(done, number)
-    if done == 0:
-        raise InputError("the record holds no cycle of what was asked: is it another file?")
-    top = currents[done - 1]
-    reason = f"no short up to {top:g} mA/cm² and {done} cycles: the values are lower bounds"
-    return CyclingFinding((top, _step(currents, done)), (float(done), 1.0), "", True, (reason,))
+        found = watch.add(number, half)
+        if found is not None:
+            return found
+    return watch.lower_bound()
 
 
 def _ended(currents: list[float], number: int, how: str) -> CyclingFinding:
@@ -256,6 +280,7 @@ __all__ = [
     "CyclingFinding",
     "CyclingPlan",
     "CyclingRecord",
+    "EndWatch",
     "cycling_from_bytes",
     "cycling_to_bytes",
     "find_end",

@@ -10,6 +10,7 @@ from pressopt.impedance.ports import ImpedanceAnalyzer
 from pressopt.instruments.folder_analyzer import FolderAnalyzer
 from pressopt.instruments.line import Tap
 from pressopt.instruments.methodscript import connect_methodscript
+from pressopt.instruments.methodscript_link import MethodScriptLink
 from pressopt.instruments.opening import identified, open_device, profile_of_kind
 from pressopt.instruments.scpi_analyzer import ScpiAnalyzer
 from pressopt.instruments.zahner import ZahnerAnalyzer
@@ -19,13 +20,21 @@ _KIND = "impedance-analyzer"
 
 
 def connect_analyzer(
-    profile: DeviceProfile | str, clock: Clock, url: str | None = None, *, tap: Tap | None = None
+    profile: DeviceProfile | str,
+    clock: Clock,
+    url: str | None = None,
+    *,
+    tap: Tap | None = None,
+    shared: dict[str, MethodScriptLink] | None = None,
 ) -> ImpedanceAnalyzer:
-    """Open the analyser of ``profile`` and check who answers; arguments and errors as in :func:`open_device`."""
+    """Open the analyser of ``profile`` and check who answers; arguments and errors as in :func:`open_device`.
+
+    ``shared`` holds MethodSCRIPT links that are open already, by url: the cycler may be the same device.
+    """
     loaded = profile_of_kind(profile, _KIND)
     match loaded.link.engine:
         case "methodscript":
-            return connect_methodscript(loaded, clock, url, tap=tap)
+            return connect_methodscript(loaded, clock, url, tap=tap, shared=shared)
         case "scpi":
             return open_device(
                 lambda found, line: ScpiAnalyzer(line, clock, found), loaded, kind=_KIND, url=url, tap=tap

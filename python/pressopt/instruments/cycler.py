@@ -1,4 +1,4 @@
-"""A cycler that is driven through a folder: what to run is written there, its table is read when it is whole."""
+"""From a profile to its cycler; and one that is driven through a folder, whose table is read when it is whole."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pressopt.clock import Clock, wall_monotonic_s, wall_pause_s
-from pressopt.errors import InputError, LimitError, LinkRefused, LinkTimeout, LinkVanished, ReplyError, Violation
+from pressopt.errors import InputError, LinkRefused, LinkTimeout, LinkVanished, ReplyError
 from pressopt.impedance.cycling import CyclingPlan, CyclingRecord, cycling_from_bytes, find_end
-from pressopt.impedance.ports import CyclerCapability
+from pressopt.impedance.ports import Cycler, CyclerCapability
+from pressopt.instruments.line import Tap
+from pressopt.instruments.methodscript_cycler import LONGEST_INTERVAL_S, MethodScriptCycler, refuse_beyond
+from pressopt.instruments.methodscript_link import MethodScriptLink, open_methodscript
 from pressopt.instruments.opening import identified, profile_of_kind
 from pressopt.profiles import DeviceProfile
 
@@ -69,7 +72,7 @@ class FolderCycler:
             LinkTimeout: No table came in time.
             ReplyError: A table came that is none, or ends before the plan while the cell still worked.
         """
-        self._refuse_beyond(plan)
+        refuse_beyond(self._capability, plan)
         self.identify()
         before = self._tables()
         self._ask(plan)
@@ -87,24 +90,6 @@ class FolderCycler:
 
     def close(self) -> None:
         """Nothing is open between measurements."""
-
-    def _refuse_beyond(self, plan: CyclingPlan) -> None:
-        wrong = []
-        if plan.highest_a > self._capability.limit_a:
-            wrong.append(
-                Violation(
-                    "current_a", f"{plan.highest_a:g} A is asked, '{self._capability.name}' allows "
-                    f"{self._capability.limit_a:g} A"
-                )
-            )  # fmt: skip
-        if plan.limit_v > self._capability.limit_v:
-            wrong.append(
-                Violation(
-                    "limit_v", f"{plan.limit_v:g} V is asked, at most {self._capability.limit_v:g} V is allowed"
-                )
-            )
-        if wrong:
-            raise LimitError(wrong)
 
     def _ask(self, plan: CyclingPlan) -> None:
         """Whole or not at all."""
@@ -176,11 +161,34 @@ class FolderCycler:
         return {name: (state.st_size, state.st_mtime_ns) for name, state in states.items() if state.st_size}
 
 
-def connect_cycler(profile: DeviceProfile | str, clock: Clock, url: str | None = None) -> FolderCycler:
-    """The cycler of ``profile``, whose folder is there; raises ProfileError and LinkRefused."""
+def connect_cycler(
+    profile: DeviceProfile | str,
+    clock: Clock,
+    url: str | None = None,
+    *,
+    tap: Tap | None = None,
+    shared: dict[str, MethodScriptLink] | None = None,
+) -> Cycler:
+    """The cycler of ``profile``, once its folder is there or its device has answered.
+
+    Args:
+        profile: A profile, the name of a shipped one, or a path.
+        clock: Laboratory time.
+        url: Where it is, instead of the profile's ``link.url``.
+        tap: Sees every byte on the wire, where there is one.
+        shared: Links that are open already, by url: the analyser may be the same device.
+
+    Raises:
+        ProfileError: The profile is wrong, or of another kind.
+        LinkError: The folder or line cannot be opened, or nobody answers.
+        WrongDeviceError: Another device answers.
+    """
     loaded = profile_of_kind(profile, "cycler")
     machine = loaded.cycler
     assert machine is not None  # the profile was checked when it was loaded
+    if loaded.link.engine == "methodscript":
+        link = open_methodscript(loaded, clock, url, slowest_s=LONGEST_INTERVAL_S, tap=tap, shared=shared)
+        return identified(MethodScriptCycler(link, clock, loaded))
     cycler = FolderCycler(
         Path(url or loaded.link.url),
         clock,

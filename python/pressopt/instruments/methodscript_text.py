@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pressopt.errors import DeviceError, DeviceFault, DeviceRefused, ReplyError
@@ -41,6 +42,9 @@ _MEANING = {
     0x420B: "undeclared variable",
 }
 _SEVERE_OVERLOAD = 0x0032
+_BANDWIDTH_HZ_S = (
+    5.85  # bandwidth times interval of slow measurements (PalmSens, example script of battery cycling)
+)
 
 
 def si_literal(value: float) -> str:
@@ -91,30 +95,63 @@ def sweep_script(sweep: Sweep, *, low_range_a: float, high_range_a: float) -> st
     return "\n".join(lines) + "\n"
 
 
+def half_cycle_script(current_a: float, *, seconds: float, interval_s: float, limit_v: float) -> str:
+    """The script of one galvanostatic half cycle, ``e`` and the closing empty line included.
+
+    The device measures every ``interval_s`` for ``seconds``, and ends by itself beyond ``limit_v``: the current
+    does not outlive the half cycle, whatever becomes of the program that asked for it. Mode 6 is the galvanostat
+    (EmStat4 and Nexus have one; EmStat Pico has none). Bandwidth as PalmSens recommends for this interval.
+    """
+    current, limit = si_literal(current_a), si_literal(limit_v)
+    beyond = f"p > {limit}" if current_a > 0 else f"p < -{limit}"
+    lines = [
+        "e",
+        "var p",
+        "var c",
+        "set_pgstat_chan 0",
+        "set_pgstat_mode 6",
+        f"set_max_bandwidth {si_literal(float(f'{_BANDWIDTH_HZ_S / interval_s:.3g}'))}",
+        f"set_range_minmax ab -{limit} {limit}",
+        f"set_range db {si_literal(abs(current_a))}",
+        "cell_on",
+        f"meas_loop_cp p c {current} {si_literal(interval_s)} {si_literal(seconds)}",
+        "pck_start",
+        "pck_add p",
+        "pck_add c",
+        "pck_end",
+        f"if {beyond}",
+        "breakloop",
+        "endif",
+        "endloop",
+        "on_finished:",
+        "cell_off",
+        "",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 CELL_OFF_SCRIPT = "e\ncell_off\n\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """One package of a sweep.
+class Package:
+    """One package: values by the two-letter type of their variables, and the device's status bits for all of them.
 
     Attributes:
-        frequency_hz: As applied, Hz; NaN when the device sent none.
-        real_ohm: Z', Ω.
-        imaginary_ohm: As sent, Ω: Z'' or -Z''.
-        flag: As in :class:`~pressopt.impedance.spectrum.ImpedanceSpectrum`.
-        warned: The device warned of an overload to come; the point is good.
+        values: In the unit of the type (Hz, Ω, V, A, s); NaN where the device sent none.
+        overloaded, underloaded, late: A range was too small or too large; the timing was not kept.
+        warned: An overload is near; the values are good.
     """
 
-    frequency_hz: float
-    real_ohm: float
-    imaginary_ohm: float
-    flag: int
-    warned: bool
+    values: Mapping[str, float]
+    overloaded: bool = False
+    underloaded: bool = False
+    late: bool = False
+    warned: bool = False
 
 
-def parse_package(line: str) -> Point:
-    """Read ``P<variable>;<variable>...``; raises ReplyError when it is damaged or lacks Z' or Z''."""
+def parse_package(line: str) -> Package:
+    """Read ``P<variable>;<variable>...``; raises ReplyError when it is damaged."""
     values: dict[str, float] = {}
     status = 0
     for part in line.removeprefix("P").split(";"):
@@ -129,13 +166,11 @@ def parse_package(line: str) -> Point:
         for entry in metadata:
             if len(entry) == 2 and entry[0] == "1" and entry[1] in "0123456789ABCDEF":
                 status |= int(entry[1], 16)
-    if "cc" not in values or "cd" not in values:
-        raise ReplyError(f"package {line!r} holds no impedance: cc (Z') and cd (Z'') are needed")
-    return Point(
-        frequency_hz=values.get("dc", math.nan),
-        real_ohm=values["cc"],
-        imaginary_ohm=values["cd"],
-        flag=1 if status & _OVERLOAD else 2 if status & _UNDERLOAD else 4 if status & _TIMING else 0,
+    return Package(
+        values,
+        overloaded=bool(status & _OVERLOAD),
+        underloaded=bool(status & _UNDERLOAD),
+        late=bool(status & _TIMING),
         warned=bool(status & _WARNING),
     )
 

@@ -25,7 +25,7 @@ from pressopt.instruments.causality import sign_complaint
 from pressopt.profiles import AnalyzerMachine, DeviceProfile
 
 #: Flags of :class:`~pressopt.impedance.spectrum.ImpedanceSpectrum`.
-GOOD, OVERLOAD, NOT_FINITE = 0, 1, 3
+GOOD, OVERLOAD, UNDERLOAD, NOT_FINITE, TIMING = 0, 1, 2, 3, 4
 #: First guess of the laboratory time of one point: settling and evaluation, and the periods measured (assumed).
 POINT_OVERHEAD_S = 0.05
 POINT_PERIODS = 3.0
@@ -38,15 +38,21 @@ _PLACE_TOLERANCE = 0.1  # how far an applied frequency may lie from the planned 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One measured point: frequency in Hz, impedance in Ω as the instrument sends it, and its flag.
+    """One measured point.
 
-    ``at_s`` is when it was measured, laboratory s; None: just now.
+    Attributes:
+        frequency_hz: As applied, Hz; NaN when the instrument does not say.
+        impedance_ohm: As the instrument sends it, Ω: Z' with Z'' or -Z''.
+        flag: As in :class:`~pressopt.impedance.spectrum.ImpedanceSpectrum`.
+        at_s: When it was measured, laboratory s; None: just now.
+        warned: The instrument warned of an overload to come; the point is good.
     """
 
     frequency_hz: float
     impedance_ohm: complex
     flag: int = GOOD
     at_s: float | None = None
+    warned: bool = False
 
 
 def refuse_beyond(machine: AnalyzerMachine, name: str, sweep: Sweep, *, bias_possible: bool = True) -> None:
@@ -166,7 +172,7 @@ class SweepingAnalyzer(ABC):
             LinkError: The line failed, or a point did not come in time.
             ReplyError: The sweep ended early, or its sign is not that of any passive cell.
         """
-        refuse_beyond(self.machine, self.profile.name, sweep, bias_possible=self.bias_possible)
+        self._refuse_beyond(sweep)
         self.partial = None
         if not self._who:
             self.identify()
@@ -178,7 +184,7 @@ class SweepingAnalyzer(ABC):
         def take(point: Point) -> None:
             points.append(point)
             times_s.append((self.clock.now_s() if point.at_s is None else point.at_s) - start_s)
-            if on_point is not None:
+            if on_point is not None and len(points) <= sweep.points:
                 on_point(len(points), sweep.points)
 
         try:
@@ -187,17 +193,24 @@ class SweepingAnalyzer(ABC):
             self._switch_off()
         except BaseException as error:
             self._keep_partial(sweep, points, times_s, began)
-            self._after_failure(error)
+            leave_off(self.make_safe, error)
             raise
         if len(points) != sweep.points:
             self._keep_partial(sweep, points, times_s, began)
-            raise ReplyError(f"{self.name} gave {len(points)} of {sweep.points} points: measure again")
+            raise ReplyError(
+                f"{self.name} ended the sweep without an error, and {len(points)} of {sweep.points} points came: "
+                "someone aborted it, or points were lost; measure again"
+            )
         spectrum = self._spectrum(sweep, points, times_s, began)
         complaint = sign_complaint(spectrum)
         if complaint:
             self._keep_partial(sweep, points, times_s, began)
             raise ReplyError(f"{self.name}: {complaint}")
         return spectrum
+
+    def _refuse_beyond(self, sweep: Sweep) -> None:
+        """Raise LimitError with everything that the sweep asks beyond the instrument."""
+        refuse_beyond(self.machine, self.profile.name, sweep, bias_possible=self.bias_possible)
 
     def await_reply(self, guess_s: float, ready: Callable[[], Point | None]) -> Point:
         """Let laboratory time pass until ``ready`` gives the point, at most with the profile's patience.
@@ -223,6 +236,7 @@ class SweepingAnalyzer(ABC):
         applied_hz = np.array([point.frequency_hz for point in points])
         impedance_ohm = np.array([point.impedance_ohm for point in points], dtype=np.complex128)
         flag = np.array([point.flag for point in points], dtype=np.int64)
+        # A frequency that was not asked for comes of a damaged answer: few instruments send a checksum.
         misplaced = ~(np.abs(applied_hz / planned_hz - 1) < _PLACE_TOLERANCE)
         applied_hz[misplaced] = planned_hz[misplaced]
         flag[misplaced] = NOT_FINITE
@@ -240,6 +254,7 @@ class SweepingAnalyzer(ABC):
                 "amplitude_mv": sweep.amplitude_mv,
                 "bias_v": sweep.bias_v,
                 "planned_points": float(sweep.points),
+                "overload_warnings": float(sum(point.warned for point in points)),
             },
         )
 
@@ -249,14 +264,15 @@ class SweepingAnalyzer(ABC):
             spectrum.metadata["partial"] = f"{len(points)} of {sweep.points} points"
             self.partial = spectrum
 
-    def _after_failure(self, error: BaseException) -> None:
-        """Whatever broke the sweep, the cell must be off."""
-        try:
-            self.make_safe()
-        except PressoptError as worse:
-            error.add_note(
-                f"the cell could not be switched off afterwards ({worse}): it may be on; disconnect it by hand"
-            )
+
+def leave_off(make_safe: Callable[[], None], error: BaseException) -> None:
+    """Whatever broke a measurement, the cell must be off; where it may be on, ``error`` says so."""
+    try:
+        make_safe()
+    except PressoptError as worse:
+        error.add_note(
+            f"the cell could not be switched off afterwards ({worse}): it may be on; disconnect it by hand"
+        )
 
 
 def insist(attempt: Callable[[], None], *, retries: int, hang_up: Callable[[], None]) -> None:

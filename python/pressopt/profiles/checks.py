@@ -96,7 +96,7 @@ _ENGINES = {
     "laminator": (*_SIGNAL_ENGINES, "parts", "person"),
     "impedance-analyzer": ("methodscript", "scpi", "zahner-remote2", "folder"),
     "resistance-meter": ("scpi",),
-    "cycler": ("folder",),
+    "cycler": ("methodscript", "folder"),
     "temperature-controller": _SIGNAL_ENGINES,
     "force-indicator": _SIGNAL_ENGINES,
 }

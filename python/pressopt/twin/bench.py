@@ -89,6 +89,16 @@ class Bench(Protocol):
         """One four-wire reading with noise."""
         ...
 
+    @property
+    def cell_state(self) -> tuple[int, int]:
+        """Changes when another cell is loaded, or this one is pressed on."""
+        ...
+
+    @property
+    def area_cm2(self) -> float:
+        """Area of the electrode, cm²."""
+        ...
+
     def endurance(self) -> tuple[float, float]:
         """Critical current density (mA/cm²) and life (cycles) of the loaded cell."""
         ...

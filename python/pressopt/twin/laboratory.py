@@ -266,6 +266,17 @@ class VirtualBench:
             critical = float(found["critical_current_density_ma_cm2"].item()) * chance
             return critical, float(found["cycle_life_cycles"].item()) * chance
 
+    @property
+    def cell_state(self) -> tuple[int, int]:
+        """The loaded cell and how many commands it has seen: changes when it is pressed on or exchanged."""
+        with self._lock:
+            return self._machine.state.loaded, self._machine.state.epoch
+
+    @property
+    def area_cm2(self) -> float:
+        """Area of the loaded cell's electrode, cm²."""
+        return self.cell.area_cm2
+
     def _look(self, what: str, frequency_hz: float) -> tuple[int, int, int]:
         """Key of one look at the loaded cell: cell, its commands so far, and which look since then it is."""
         state = self._machine.state

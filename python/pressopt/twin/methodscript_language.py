@@ -7,13 +7,18 @@ published. This is the device's side; the driver has its own, so that each check
 from __future__ import annotations
 
 import math
+import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 PREFIXES = {
     "a": 1e-18, "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0,
     "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
+}  # fmt: skip
+#: What ``if`` understands.
+COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
 _LITERAL = re.compile(r"([+-]?\d+)([afpnumkMGTPEi]?)")
 _NAME = re.compile(r"[A-Za-z_]\w*")
@@ -32,11 +37,13 @@ UNTERMINATED_BLOCK = 0x4018
 CELL_NOT_ON = 0x4027
 UNDECLARED = 0x420B
 
-#: Arguments of each command: d declares a variable, o is one, v a value, i an integer, t a type, s a string.
+#: Arguments of each command: d declares a variable, o is one, v a value, i an integer, t a type, s a string, c a
+#: comparison.
 _COMMANDS = {
     "var": "d", "set_pgstat_chan": "i", "set_pgstat_mode": "i", "set_max_bandwidth": "v", "set_range": "tv",
     "set_autoranging": "tvv", "set_range_minmax": "tvv", "set_e": "v", "cell_on": "", "cell_off": "", "wait": "v",
-    "meas_loop_eis": "ooovvvvv", "pck_start": "", "pck_add": "o", "pck_end": "", "endloop": "", "send_string": "s",
+    "meas_loop_eis": "ooovvvvv", "meas_loop_cp": "oovvv", "endloop": "", "if": "ocv", "endif": "", "breakloop": "",
+    "pck_start": "", "pck_add": "o", "pck_end": "", "send_string": "s",
 }  # fmt: skip
 
 
@@ -80,11 +87,11 @@ def parse_script(lines: Sequence[str]) -> Script:
     statements: list[Statement] = []
     finished_at: int | None = None
     declared: set[str] = set()
-    loops = 0
+    blocks: list[str] = []  # what is open, the innermost last
     for number, raw in enumerate(lines, start=1):
         text = raw.split("#", 1)[0]
         if text.strip() == "on_finished:":
-            if finished_at is not None or loops:
+            if finished_at is not None or blocks:
                 raise ScriptError(UNTERMINATED_BLOCK, number, 1)
             finished_at = len(statements)
             continue
@@ -100,16 +107,27 @@ def parse_script(lines: Sequence[str]) -> Script:
             raise ScriptError(BAD_ARGUMENT, number, len(text.rstrip()) + 1)
         for kind, argument, column in zip(kinds, arguments, columns[1:], strict=True):
             _check_argument(kind, argument, declared, number, column)
-        if command == "endloop":
-            loops -= 1
-        loops += command.startswith("meas_loop_")
-        if loops not in (0, 1):
-            raise ScriptError(UNTERMINATED_BLOCK, number, 1)
+        _open_or_close(blocks, command, number)
         statements.append(Statement(number, command, tuple(arguments), tuple(columns[1:])))
-    if loops:
+    if blocks:
         raise ScriptError(UNTERMINATED_BLOCK, len(lines), 1)
     cut = len(statements) if finished_at is None else finished_at
     return Script(tuple(statements[:cut]), tuple(statements[cut:]))
+
+
+def _open_or_close(blocks: list[str], command: str, line: int) -> None:
+    """Keep ``blocks``: measurement loops do not nest, and what ends must have begun."""
+    if command.startswith("meas_loop_"):
+        if blocks:
+            raise ScriptError(UNTERMINATED_BLOCK, line, 1)
+        blocks.append("endloop")
+    elif command == "if":
+        blocks.append("endif")
+    elif command in ("endloop", "endif"):
+        if not blocks or blocks.pop() != command:
+            raise ScriptError(UNTERMINATED_BLOCK, line, 1)
+    elif command == "breakloop" and "endloop" not in blocks:
+        raise ScriptError(UNTERMINATED_BLOCK, line, 1)
 
 
 def _check_argument(kind: str, argument: str, declared: set[str], line: int, column: int) -> None:
@@ -126,6 +144,9 @@ def _check_argument(kind: str, argument: str, declared: set[str], line: int, col
             raise ScriptError(BAD_ARGUMENT, line, column)
     elif kind == "v":
         if _LITERAL.fullmatch(argument) is None:
+            raise ScriptError(BAD_ARGUMENT, line, column)
+    elif kind == "c":
+        if argument not in COMPARISONS:
             raise ScriptError(BAD_ARGUMENT, line, column)
     elif kind == "t":
         if re.fullmatch(r"[a-z]{2}", argument) is None:

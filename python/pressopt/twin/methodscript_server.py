@@ -1,6 +1,6 @@
-"""The virtual impedance analyser: a MethodSCRIPT device that sees the cell of the bench.
+"""The virtual potentiostat: a MethodSCRIPT device that measures the impedance of the bench's cell, and cycles it.
 
-It runs scripts on laboratory time: each point of a sweep is sent once the clock has reached its end. It keeps the
+It runs scripts on laboratory time: each point is sent once the clock has reached its end. It keeps the
 device's habits that bite drivers: a run-time error leaves ``on_finished`` out (and the cell on), it may stream
 already when the host connects, and an XON may come at any time.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from pressopt.clock import Clock
 from pressopt.twin import methodscript_language as language
+from pressopt.twin.cycler import GalvanostaticCell
 from pressopt.twin.methodscript_language import Script, ScriptError, Statement, encode, literal, parse_script
 
 #: Laboratory time of one point: settling and evaluation, and the periods measured (assumed; of the size seen on
@@ -30,7 +31,7 @@ CURRENT_RANGES_A = (
 )  # fmt: skip
 _STATUS_OVERLOAD = 2
 _ABORT_LOOK_S = 0.02  # wall time between two looks at the abort flag
-_HIGH_SPEED = 3
+_HIGH_SPEED, _GALVANOSTAT = 3, 6
 _POTENTIAL_V = 2.0  # range of the potentiostat (assumed)
 
 
@@ -50,6 +51,7 @@ class AnalyzerFaults:
         break_at: Index of the point at which a run-time error (severe overload) ends the script, once.
         abort_at: Index of the point at which the sweep ends by itself, as if someone had pressed abort, once.
         mute_at: Index of the point at which the device hangs until it is aborted.
+        open_leads: No current flows when one is asked for.
     """
 
     overload_points: set[int] = field(default_factory=set)
@@ -58,6 +60,7 @@ class AnalyzerFaults:
     break_at: int | None = None
     abort_at: int | None = None
     mute_at: int | None = None
+    open_leads: bool = False
 
 
 class MethodScriptDevice:
@@ -71,6 +74,13 @@ class MethodScriptDevice:
         imaginary_sign: 1: sends Z''; -1: sends -Z'', as some firmware and programs do.
         firmware, serial_number: How it introduces itself.
         greet_with_xon: Send an XON (0x11) when a host connects.
+        cycled: The cell under current; None: a device without galvanostat, as EmStat Pico.
+
+    Attributes:
+        faults: What can go wrong inside it.
+        cell_is_on: Whether the cell is switched on.
+        runs: Scripts that ran.
+        limit_a: Its highest current as a galvanostat, A.
     """
 
     def __init__(
@@ -85,6 +95,7 @@ class MethodScriptDevice:
         firmware: str = "es4_lr1401#Jan 01 2024 12:00:00",
         serial_number: str = "TWIN00000001",
         greet_with_xon: bool = False,
+        cycled: GalvanostaticCell | None = None,
     ) -> None:
         self._cell, self._clock = cell, clock
         self._low_hz, self._high_hz = low_hz, high_hz
@@ -92,6 +103,8 @@ class MethodScriptDevice:
         self._imaginary_sign = imaginary_sign
         self._firmware, self._serial_number = firmware, serial_number
         self._greet_with_xon = greet_with_xon
+        self._cycled = cycled
+        self.limit_a = 0.03
         self._lock = threading.RLock()
         self._send: Callable[[bytes], None] | None = None
         self._line = bytearray()
@@ -239,6 +252,16 @@ class MethodScriptDevice:
         if abs(bias_v) > _POTENTIAL_V:
             raise ScriptError(language.OUT_OF_RANGE_POTENTIAL, statement.line)
 
+    def check_current(self, statement: Statement, *, mode: int, current_a: float) -> GalvanostaticCell:
+        """The cell that takes the current; raises the run-time error that the device would."""
+        if mode != _GALVANOSTAT or self._cycled is None:
+            raise ScriptError(language.WRONG_MODE, statement.line)
+        if not self.cell_is_on:
+            raise ScriptError(language.CELL_NOT_ON, statement.line)
+        if not abs(current_a) <= self.limit_a * 1.001:
+            raise ScriptError(language.BAD_ARGUMENT, statement.line)
+        return self._cycled
+
     def measure(
         self, index: int, frequency_hz: float, *, at_s: float, amplitude_v: float, limit_a: float
     ) -> dict[str, str]:
@@ -303,9 +326,10 @@ class _Run(threading.Thread):
                     self._device.reach(self._time_s, self._aborted)
                 case "send_string":
                     self._device.say("T" + statement.arguments[0].strip('"'))
-                case "meas_loop_eis":
+                case "meas_loop_eis" | "meas_loop_cp":
                     end = next(i for i in range(position, len(statements)) if statements[i].command == "endloop")
-                    self._sweep(statement, statements[position:end])
+                    run = self._sweep if statement.command == "meas_loop_eis" else self._galvanostat
+                    run(statement, statements[position:end])
                     position = end + 1
 
     def _sweep(self, loop: Statement, body: tuple[Statement, ...]) -> None:
@@ -315,20 +339,9 @@ class _Run(threading.Thread):
         )
         kinds = dict(zip(loop.arguments[:3], ("dc", "cc", "cd"), strict=True))
         wanted = [kinds.get(entry.arguments[0], "aa") for entry in body if entry.command == "pck_add"]
-        faults = self._device.faults
         self._device.say("M000B")
         for index, frequency_hz in enumerate(np.geomspace(first_hz, last_hz, int(count)).tolist()):
-            self._time_s += POINT_OVERHEAD_S + POINT_PERIODS / frequency_hz
-            if index == faults.abort_at:
-                faults.abort_at = None
-                self._aborted.set()
-            if not self._device.reach(self._time_s, self._aborted):
-                break
-            if index == faults.break_at:
-                faults.break_at = None
-                raise ScriptError(language.SEVERE_OVERLOAD, loop.line)
-            if faults.mute_at is not None and index >= faults.mute_at:
-                self._device.reach(math.inf, self._aborted)
+            if not self._reach_point(loop, index, POINT_OVERHEAD_S + POINT_PERIODS / frequency_hz):
                 break
             point = self._device.measure(
                 index, frequency_hz, at_s=self._time_s, amplitude_v=amplitude_v, limit_a=self._limit_a
@@ -336,6 +349,58 @@ class _Run(threading.Thread):
             self._device.say("P" + ";".join(point[kind] for kind in wanted))
         self._device.say("*")
 
+    def _galvanostat(self, loop: Statement, body: tuple[Statement, ...]) -> None:
+        current_a, interval_s, duration_s = (self._value(loop, index) for index in range(2, 5))
+        cell = self._device.check_current(loop, mode=self._mode, current_a=current_a)
+        cell.begin(current_a)
+        count = math.floor(duration_s / interval_s + 1e-3)
+        faults = self._device.faults
+        self._device.say("M0005")
+        for index in range(count):
+            if not self._reach_point(loop, index, interval_s):
+                break
+            voltage_v = cell.voltage_v(current_a, (index + 1) / count)
+            flows_a = 0.0 if faults.open_leads else current_a
+            values = dict(zip(loop.arguments[:2], (voltage_v, flows_a), strict=True))
+            kinds = dict(zip(loop.arguments[:2], ("ab", "ba"), strict=True))
+            status = _STATUS_OVERLOAD if index in faults.overload_points else 0
+            wanted = [entry.arguments[0] for entry in body if entry.command == "pck_add"]
+            self._device.say("P" + ";".join(encode(kinds[name], values[name], status=status) for name in wanted))
+            if _breaks(body, values):
+                break
+        self._device.say("*")
+
+    def _reach_point(self, loop: Statement, index: int, lasts_s: float) -> bool:
+        """Let the time of one point pass, with what was planned to go wrong at it; False when the loop ends."""
+        faults = self._device.faults
+        self._time_s += lasts_s
+        if index == faults.abort_at:
+            faults.abort_at = None
+            self._aborted.set()
+        if not self._device.reach(self._time_s, self._aborted):
+            return False
+        if index == faults.break_at:
+            faults.break_at = None
+            raise ScriptError(language.SEVERE_OVERLOAD, loop.line)
+        if faults.mute_at is not None and index >= faults.mute_at:
+            self._device.reach(math.inf, self._aborted)
+            return False
+        return True
+
     @staticmethod
     def _value(statement: Statement, index: int) -> float:
         return literal(statement.arguments[index])
+
+
+def _breaks(body: tuple[Statement, ...], values: Mapping[str, float]) -> bool:
+    """Whether the body of a loop leaves it at these values of its variables: ``if``, ``breakloop``, ``endif``."""
+    held = True
+    for statement in body:
+        if statement.command == "if":
+            name, comparison, number = statement.arguments
+            held = language.COMPARISONS[comparison](values[name], literal(number))
+        elif statement.command == "endif":
+            held = True
+        elif statement.command == "breakloop" and held:
+            return True
+    return False

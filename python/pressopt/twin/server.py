@@ -18,7 +18,7 @@ from typing import Self
 from pressopt.clock import Clock
 from pressopt.profiles import AnalyzerMachine, DeviceProfile
 from pressopt.twin.bench import Bench
-from pressopt.twin.cycler import CYCLING_REQUEST, CyclerProgram
+from pressopt.twin.cycler import CYCLING_REQUEST, CyclerProgram, GalvanostaticCell
 from pressopt.twin.face import MachineFace, Platens, face_of
 from pressopt.twin.faults import LineFaults
 from pressopt.twin.folder_program import FolderProgram
@@ -41,7 +41,7 @@ class TwinServer:
         profiles: Role (``press``, ``laminator``, ``analyzer``, ``meter`` or any other name) to profile. The
             profile says what is spoken. Where it names ``tcp://`` the twin opens a loopback socket, else a
             pseudo-terminal. Each part of a joined device is served by itself, as ``role.part``; parts with one
-            url share one line.
+            url share one line. An analyser and a cycler with one url are one potentiostat.
         clock: Laboratory time: the runner's own clock object in one process.
         links: Folder for symbolic links named after the roles, so that a serial line is found again when it
             vanishes and comes back; ``None``: the terminals' own names. Folders of programs that drop files are
@@ -52,6 +52,7 @@ class TwinServer:
         ports: Role (``role.part`` for a part) to port: line faults are under ``ports[role].faults``.
         slaves, texts, faces, meters: Role to device, whose own faults are under ``.faults``.
         analyzers, scpi_analyzers, workstations, programs: The same for what measures impedance, by engine.
+        cyclers, galvanostats: The same for what cycles.
         banks: Role to registers.
         platens: Role of a joined press to what its controllers heat.
     """
@@ -72,6 +73,7 @@ class TwinServer:
         self.programs: dict[str, FolderProgram] = {}
         self.meters: dict[str, ScpiMeter] = {}
         self.cyclers: dict[str, CyclerProgram] = {}
+        self.galvanostats: dict[str, MethodScriptDevice] = {}
         self.platens: dict[str, Platens] = {}
         self._parts: dict[str, tuple[str, ...]] = {}
         self._own: TemporaryDirectory[str] | None = None
@@ -79,8 +81,11 @@ class TwinServer:
         for role, profile in profiles.items():
             if profile.parts:
                 self._serve_parts(role, profile)
-            elif profile.cycler is not None:
+            elif profile.cycler is not None and profile.link.engine == "folder":
                 self.cyclers[role] = CyclerProgram(bench, clock, self._folder() / role, request=CYCLING_REQUEST)
+            elif profile.cycler is not None and (measures := self._potentiostat_at(profile, profiles)):
+                self.galvanostats[role], self.ports[role] = self.analyzers[measures], self.ports[measures]
+                self.galvanostats[role].limit_a = profile.cycler.limit_a
             elif profile.analyzer is not None and profile.analyzer.folder is not None:
                 self._run_program(role, profile.analyzer.folder.request)
             else:
@@ -113,6 +118,11 @@ class TwinServer:
                 self.ports[other] = self.ports[roles[0]]
         self._parts[role] = tuple(profile.parts)
 
+    def _potentiostat_at(self, profile: DeviceProfile, profiles: Mapping[str, DeviceProfile]) -> str:
+        """The role of the analyser that is the same device as this cycler: its profile names the same place."""
+        same = (role for role in self.analyzers if profiles[role].link.url == profile.link.url)
+        return next(same, "")
+
     def _run_program(self, role: str, request: str) -> None:
         """A measuring program that saves into a folder named after its role."""
         self.programs[role] = FolderProgram(self.bench, self._clock, self._folder() / role, request=request)
@@ -131,6 +141,12 @@ class TwinServer:
             meter = ScpiMeter(self.bench, high_ohm=profile.meter.high_ohm, terminator=profile.meter.terminator)
             self.meters[role] = meter
             return meter
+        if profile.cycler is not None:
+            self.galvanostats[role] = MethodScriptDevice(
+                self.bench, self._clock, cycled=GalvanostaticCell(self.bench)
+            )
+            self.galvanostats[role].limit_a = profile.cycler.limit_a
+            return self.galvanostats[role]
         return self._machine(role, profile, None)
 
     def _analyzer(self, role: str, profile: DeviceProfile, machine: AnalyzerMachine) -> Device:
@@ -154,6 +170,7 @@ class TwinServer:
             high_hz=machine.high_hz,
             limit_amplitude_mv=machine.limit_amplitude_mv,
             imaginary_sign=machine.imaginary_sign,
+            cycled=GalvanostaticCell(self.bench),
         )
         return self.analyzers[role]
 
