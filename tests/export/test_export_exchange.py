@@ -136,20 +136,10 @@ def test_an_ax_client_is_told_every_trial(experiment: Experiment, state: Campaig
     """Twelve trials attached, nine completed with mean and error, three marked failed with their reason."""
     plain = to_ax(experiment.space, state.observations(), experiment.objectives)
     client: Any = RecordingClient()
-    try:  # the real one, where it is installed
-        from ax.api.client import Client  # type: ignore[import-not-found]
-        from ax.api.configs import RangeParameterConfig  # type: ignore[import-not-found]
-
-        real = Client()
-        real.configure_experiment(parameters=[RangeParameterConfig(**one) for one in plain["parameters"]])
-        real.configure_optimization(objective=plain["objective"].split(",")[0])
-        assert len(attach_to_ax(real, plain)) == 12
-    except ImportError:
-        pass
     assert attach_to_ax(client, plain) == list(range(12))
     kinds = [kind for kind, _ in client.told]
     assert (kinds.count("attach"), kinds.count("complete"), kinds.count("failed")) == (12, 9, 3)
-    assert plain["objective"].startswith(f"-{RESISTANCE}")
+    assert plain["objective"] == f"-{RESISTANCE}"  # the critical current is only predicted
     assert ("failed", (3, "shorted")) in client.told
 
 
@@ -188,8 +178,9 @@ def test_contact_resistance_is_that_of_the_whole_cell() -> None:
     assert (plain["low"]["Contact resistance [Ohm]"], plain["high"]["Contact resistance [Ohm]"]) == (32.0, 52.0)
 
 
-def test_pybamm_runs_with_it() -> None:
+def test_pybamm_runs_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A single-particle model loses I·R at its terminals and nothing else: run by PyBaMM itself."""
+    monkeypatch.setenv("PYBAMM_DISABLE_TELEMETRY", "true")
     pybamm = pytest.importorskip("pybamm", reason="the extra pybamm is not installed")
     plain = pybamm_parameters((0.005, 0.004, 0.006), area_cm2=1.0, interfaces=2, source="measured")
     voltages = {}

@@ -1,9 +1,10 @@
 """Trials to and from other optimizers, in the shapes that their public interfaces take and give.
 
 Ax (1.x): what ``Client.configure_experiment``, ``attach_trial`` and ``complete_trial`` take, and the rows that
-``Client.summarize`` gives. BayBE (0.1x): the parameters of its search space as its JSON has them, and the table
-that ``Campaign.add_measurements`` takes. scikit-optimize: :mod:`pressopt.optimizer.skopt_exchange`. Neither Ax nor
-BayBE is needed to write or read these.
+``Client.summarize`` gives. BayBE (0.14 and later): the parameters of its search space as its JSON has them, and
+the table that ``Campaign.add_measurements`` takes. scikit-optimize: :mod:`pressopt.optimizer.skopt_exchange`.
+Neither Ax nor BayBE is needed to write or read these; both run in ``tests/export/test_export_optimizers.py``
+(extra ``optimizers``).
 """
 
 from __future__ import annotations
@@ -36,17 +37,20 @@ def to_ax(space: DesignSpace, history: Sequence[Observation], objectives: Sequen
     """Return an experiment in Ax's words: ``parameters``, ``objective`` and ``trials``, plain JSON.
 
     Each of ``parameters`` holds the arguments of a ``RangeParameterConfig`` or ``ChoiceParameterConfig``;
-    ``objective`` is what ``configure_optimization`` takes (a minus minimizes). Values are (mean, standard error).
+    ``objective`` is what ``configure_optimization`` takes (a minus minimizes), without the goals that no
+    instrument measures. Values are (mean, standard error).
     """
+    whole = {one.name for one in space.variables if one.kind == "integer"}
     return {
         "parameters": [_ax_parameter(one) for one in space.variables],
         "objective": ", ".join(
-            f"{'-' if one.direction == 'minimize' else ''}{one.quantity}" for one in objectives
+            f"{'-' if one.direction == 'minimize' else ''}{one.quantity}" for one in _measured(objectives)
         ),
         "trials": [
             {
                 "trial": one.trial,
-                "parameters": dict(one.settings),
+                # Ax refuses 2.0 where it asked for a whole number.
+                "parameters": {k: int(v) if k in whole else v for k, v in one.settings.items()},
                 "achieved": dict(one.achieved),
                 "raw_data": {name: [found.value, found.sd] for name, found in one.outcomes.items()},
                 "status": "FAILED" if one.failures else "COMPLETED",
@@ -59,10 +63,16 @@ def to_ax(space: DesignSpace, history: Sequence[Observation], objectives: Sequen
 
 
 def attach_to_ax(client: AxClient, plain: Mapping[str, Any]) -> list[int]:
-    """Tell an Ax client, configured with the same parameters, all trials of :func:`to_ax`; return the indices."""
-    indices = []
+    """Tell an Ax client, configured with the same parameters, all trials of :func:`to_ax`; return the indices.
+
+    Cells pressed alike are trials of one arm, named after the first of them: Ax allows an arm one name. Failed
+    cells are marked as failed with their kinds; Ax may propose such settings again.
+    """
+    indices: list[int] = []
+    arms: dict[tuple[tuple[str, Value], ...], str] = {}
     for trial in plain["trials"]:
-        index = client.attach_trial(trial["parameters"], arm_name=f"cell_{trial['trial']}")
+        arm = arms.setdefault(tuple(sorted(trial["parameters"].items())), f"cell_{trial['trial']}")
+        index = client.attach_trial(trial["parameters"], arm_name=arm)
         if trial["status"] == "COMPLETED" and trial["raw_data"]:
             client.complete_trial(index, {name: tuple(pair) for name, pair in trial["raw_data"].items()})
         else:
@@ -92,7 +102,9 @@ def from_ax_summary(
 ) -> list[Observation]:
     """Return the trials of ``Client.summarize()`` (``.to_dict("records")`` of its table).
 
-    Trials that are neither completed nor failed are left out; trial 0 of Ax is cell 1 of ours.
+    Trials that are neither completed nor failed (or abandoned) are left out; trial 0 of Ax is cell 1 of ours.
+    The kinds of failure are read from the reason. The summary has means only: standard deviations are 0, not
+    known.
 
     Raises:
         InputError: A parameter of the space has no column; all of them at once.
@@ -105,16 +117,18 @@ def from_ax_summary(
             if name not in row
         ]
         status = str(row.get("trial_status", "")).upper()
-        if wrong or not status.endswith(("COMPLETED", "FAILED")):
+        if wrong or not status.endswith(("COMPLETED", "FAILED", "ABANDONED")):
             continue
         outcomes = {name: Measurement(float(row[name]), 0.0) for name in metrics if _given(row.get(name))}
-        failed = status.endswith("FAILED") or not outcomes
+        failed = not status.endswith("COMPLETED") or not outcomes
+        reason = row.get("status_reason")
+        kinds = reason.split(", ") if isinstance(reason, str) and reason else ["failed"]
         found.append(
             Observation(
                 int(row["trial_index"]) + 1,
                 {name: row[name] for name in space.names},
                 outcomes={} if failed else outcomes,
-                failures=frozenset({"failed"}) if failed else frozenset(),
+                failures=frozenset(kinds) if failed else frozenset(),
             )
         )
     if wrong:
@@ -151,10 +165,13 @@ def to_baybe(
 ) -> dict[str, Any]:
     """Return ``parameters`` and ``targets`` as BayBE's JSON has them, and ``measurements``: rows for its table.
 
-    ``Campaign.add_measurements(pandas.DataFrame(plain["measurements"]))`` takes the rows as they are: one per
-    valid cell, at what it achieved. Failed cells have no measurement; they and all else stand under ``trials``.
+    ``Parameter.from_json`` and ``Target.from_json`` of BayBE read each of them. ``Campaign.add_measurements``
+    takes ``pandas.DataFrame(plain["measurements"])``: one row per valid cell, at what it achieved, which may lie
+    a little beyond the limits of the search (hence ``numerical_measurements_must_be_within_tolerance=False``).
+    Failed cells have no measurement; they and all else stand under ``trials``.
     """
-    measured = [one.quantity for one in objectives if one.source == "measured"]
+    goals = _measured(objectives)
+    measured = [one.quantity for one in goals]
     rows = []
     for one in history:
         if one.feasible and all(name in one.outcomes for name in measured):
@@ -163,13 +180,8 @@ def to_baybe(
     return {
         "parameters": [_baybe_parameter(one) for one in space.variables],
         "targets": [
-            {
-                "type": "NumericalTarget",
-                "name": one.quantity,
-                "mode": "MIN" if one.direction == "minimize" else "MAX",
-            }
-            for one in objectives
-            if one.source == "measured"
+            {"type": "NumericalTarget", "name": one.quantity, "minimize": one.direction == "minimize"}
+            for one in goals
         ],
         "measurements": rows,
         "trials": to_ax(space, history, objectives)["trials"],
@@ -211,6 +223,10 @@ def _baybe_parameter(one: Variable) -> dict[str, Any]:
         values = [float(value) for value in range(int(one.low), int(one.high) + 1)]
         return {"type": "NumericalDiscreteParameter", "name": one.name, "values": values}
     return {"type": "NumericalContinuousParameter", "name": one.name, "bounds": [one.low, one.high]}
+
+
+def _measured(objectives: Sequence[Objective]) -> list[Objective]:
+    return [one for one in objectives if one.source == "measured"]
 
 
 def _given(value: Any) -> bool:
