@@ -7,7 +7,7 @@ Everything here lives on the model's scale with the sign that makes less better,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from pressopt.optimizer.interior import COPIES, Bowls, bowls
 from pressopt.optimizer.observation import Interval, Settings
 from pressopt.optimizer.question import Prior, Question, SelectivePrior, achieved, draws_of
 from pressopt.optimizer.space import key_of
+from pressopt.optimizer.spoilt import Residuals, without_spoilt
 
 Array = NDArray[np.float64]
 
@@ -40,18 +41,9 @@ _OFFSET_LOG = 0.5**2
 _OFFSET_LINEAR = 0.3**2
 #: Draws of the physics that count at least, effectively (assumed).
 _LEAST_DRAWS = 8.0
-#: Share of readings that belong to a cell spoilt by hand or cracked unseen (assumed; a few per cent is usual).
-_SPOILT = 0.05
-#: Standard deviation of such a reading around what its settings deserve: a factor of two on a log scale, two
-#: spreads of the data otherwise (assumed).
+#: Standard deviation of the reading of a spoilt cell around what its settings deserve: a factor of two on a log
+#: scale, two spreads of the data otherwise (assumed).
 _SPOILT_LOG, _SPOILT_LINEAR = math.log(2.0), 2.0
-#: So many more are set aside at a time when one alone does not help: two spoilt cells hide each other.
-_AHEAD = 2
-#: Below so many readings none can be told from the rest; of more, at most one in so many is set aside.
-_ENOUGH_TO_DOUBT, _ONE_IN = 6, 5
-#: What new parameters may add to the evidence when a reading is set aside, beyond the density of that reading
-#: (assumed): readings that could not be worth it are not tried.
-_HOPE = 2.0
 
 
 @dataclass(frozen=True)
@@ -418,15 +410,11 @@ def _learn(
     x, noise = points[rows], variance / scale**2
     shift = float(y.mean())
     botched = (_SPOILT_LOG / scale if on_log_scale(quantity) else _SPOILT_LINEAR) ** 2
-    residuals = ((y - shift) / scale)[None, :]
     shared = alike([told[row] for row in rows], question.cells_per_batch)
     between = between_batches(quantity, scale) if shared is not None else None
-
-    def on_constant(spread: Array, warm: GaussianProcess | None = None) -> GaussianProcess:
-        return GaussianProcess.fit(x, residuals, spread, alike=shared, shared=between, warm=warm)
-
+    on_constant = Residuals(x, ((y - shift) / scale)[None, :], alike=shared, shared=between)
     if prior is None:
-        plain, doubted = _without_spoilt(on_constant, x, residuals, noise, botched)
+        plain, doubted = without_spoilt(on_constant, noise, botched)
         return Belief(
             quantity,
             sign,
@@ -441,25 +429,20 @@ def _learn(
     count = len(physics_says)
     loss = bowls(question.space, quantity, count, scale)
     expected = np.tile(physics_says, (COPIES, 1)) + loss.at(x, np.arange(COPIES * count))
-
-    def on_physics(spread: Array, warm: GaussianProcess | None = None) -> GaussianProcess:
-        return GaussianProcess.fit(
-            x,
-            (y - expected) / scale,
-            spread,
-            log_weights=_log_weights(possible, count),
-            signal=_DISCREPANCY,
-            mean_variance=_OFFSET_LOG / scale**2 if on_log_scale(quantity) else _OFFSET_LINEAR,
-            alike=shared,
-            shared=between,
-            warm=warm,
-        )
-
-    discrepancy, doubted = _without_spoilt(on_physics, x, (y - expected) / scale, noise, botched)
+    on_physics = Residuals(
+        x,
+        (y - expected) / scale,
+        mean_variance=_OFFSET_LOG / scale**2 if on_log_scale(quantity) else _OFFSET_LINEAR,
+        log_weights=_log_weights(possible, count),
+        signal=_DISCREPANCY,
+        alike=shared,
+        shared=between,
+    )
+    discrepancy, doubted = without_spoilt(on_physics, noise, botched)
     # The same readings are doubted in both, so that they are judged by the same data.
     spread_of = noise.copy()
     spread_of[doubted] = botched
-    plain = on_constant(spread_of)
+    plain = on_constant.fit(spread_of)
     draws = Draws.of(_tempered(discrepancy.weights), count)
     return Belief(
         quantity,
@@ -488,53 +471,6 @@ def _log_weights(possible: Feasibility, count: int) -> Array:
 def _noise(process: GaussianProcess, given: Array) -> float:
     """Variance of one more reading of a cell of its own batch."""
     return process.noise_variance + process.shared_variance + float(np.median(given))
-
-
-def _without_spoilt(
-    fit: Callable[..., GaussianProcess], x: Array, y: Array, noise: Array, botched: float
-) -> tuple[GaussianProcess, list[int]]:
-    """Fit with the readings of spoilt cells set aside, one after the other while the evidence asks for it.
-
-    A reading is set aside by giving it the variance ``botched``. Only one that is worse than its settings deserve
-    can be: a botched cell is never better, and the best reading of a narrow optimum must not count as a mistake.
-
-    Args:
-        fit: From variances of the readings, shape (n,), to the process; ``warm`` is one for data almost the same.
-        x: Shape (n, dimension).
-        y: Signed, scaled readings less what is expected of them, shape (members, n): larger is worse.
-        noise: Variances of the readings, scaled.
-        botched: Variance of a reading of a spoilt cell, scaled.
-
-    Source:
-        Ament et al., Robust Gaussian processes via relevance pursuit, NeurIPS 2024 (greedy, by evidence).
-    """
-    process = fit(noise)
-    if len(noise) < _ENOUGH_TO_DOUBT:
-        return process, []
-    price = math.log(_SPOILT) - math.log1p(-_SPOILT)
-    best, kept, worth = process, 0, process.log_evidence
-    doubted: list[int] = []
-    trusted: list[int] = []
-    while len(doubted) < min(len(noise) // _ONE_IN, kept + _AHEAD):
-        rest = process.leave_one_out()
-        rest[doubted + trusted] = np.inf
-        row = int(np.argmin(rest))
-        likely = -0.5 * math.log(2.0 * math.pi * botched)
-        if not rest[row] < likely + price + _HOPE:
-            break
-        spread = noise.copy()
-        spread[[*doubted, row]] = botched
-        other = fit(spread, warm=process)
-        correction, _ = other.predict(x[row : row + 1])
-        if float(other.weights @ y[:, row]) <= float(correction[0] @ other.weights):
-            trusted.append(row)
-            if len(trusted) > _AHEAD:
-                break
-            continue
-        process, doubted = other, [*doubted, row]
-        if process.log_evidence + price * len(doubted) > worth:
-            best, kept, worth = process, len(doubted), process.log_evidence + price * len(doubted)
-    return best, doubted[:kept]
 
 
 def _tempered(weights: Array) -> Array:
