@@ -509,14 +509,34 @@ def begin_repetition(
     Args:
         protocol: A file that `pressopt export --format json` wrote.
         store: Folder for journal and results; default: ``NAME-repeat`` beside the file.
-        cells: How many cells are pressed with it.
-        on: An experiment file whose laboratory and materials are used; None: the built-in twin.
-        press: Another press (or laminator) profile than that laboratory's.
+        cells, on, press: As :func:`repetition_of`.
         clock: Laboratory time.
 
     Raises:
         InputError: The file is no protocol file, or holds no protocol.
         LimitError: Press, die or limits do not allow it; all reasons at once, before anything is written or moved.
+    """
+    document, experiment = repetition_of(protocol, cells=cells, on=on, press=press)
+    folder = campaign_folder(experiment.path, Path(store) if store is not None else None)
+    journal = SqliteJournal.create(journal_of(folder))
+    write_file(folder / REPEATED, document_bytes(document))
+    return Campaign(experiment, folder, journal, clock)
+
+
+def repetition_of(
+    protocol: Path | str, *, cells: int = 1, on: Path | str | None = None, press: str | None = None
+) -> tuple[dict[str, Any], Experiment]:
+    """Return a protocol file and the experiment that presses its protocol again and searches nothing.
+
+    Args:
+        protocol: A file that `pressopt export --format json` wrote.
+        cells: How many cells are pressed with it.
+        on: An experiment file whose laboratory and materials are used; None: the built-in twin.
+        press: Another press (or laminator) profile than that laboratory's.
+
+    Raises:
+        InputError: The file is no protocol file, or holds no protocol.
+        LimitError: Press, die or limits do not allow it; all reasons at once.
     """
     path = Path(protocol)
     try:
@@ -537,14 +557,10 @@ def begin_repetition(
         document, cells=cells, laboratory=plan, materials_file=None if other is None else other.materials_file
     )
     try:
-        experiment = read_experiment(text, beside)
+        return document, read_experiment(text, beside)
     except ExperimentError as refused:
         # Lines of a text that nobody wrote would lead nowhere.
         raise LimitError([replace(one, line=None) for one in refused.violations], source=str(path)) from refused
-    folder = campaign_folder(beside, Path(store) if store is not None else None)
-    journal = SqliteJournal.create(journal_of(folder))
-    write_file(folder / REPEATED, document_bytes(document))
-    return Campaign(experiment, folder, journal, clock)
 
 
 def changed(experiment: Experiment, changes: Mapping[str, int]) -> Experiment:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +17,7 @@ from hypothesis import strategies as st
 
 from export_campaign import RESISTANCE
 from pressopt.assembly import begin_repetition, continue_campaign
-from pressopt.campaign.experiment import Experiment
+from pressopt.campaign.experiment import Device, Experiment, LaboratoryPlan
 from pressopt.campaign.experiment_file import read_experiment
 from pressopt.campaign.replay import replay
 from pressopt.cli import main
@@ -29,7 +32,9 @@ from pressopt.export.repetition import (
 )
 from pressopt.optimizer import Interval
 from pressopt.pressing import Cell, Die, PressingProtocol, RollStage, SafeState, Stage
+from pressopt.service.press_plan import PressPlan
 from pressopt.store import SqliteJournal
+from service_on_a_port import served
 
 names = st.from_regex(r"[a-z][a-z0-9_]{0,7}", fullmatch=True)
 warm = st.floats(25.0, 100.0)
@@ -47,6 +52,13 @@ protocols = st.builds(
 @pytest.fixture
 def document(answer: Answer, journal: SqliteJournal) -> dict[str, Any]:
     return protocol_document(answer, journal)
+
+
+def gentle(document: dict[str, Any], file: Path) -> Path:
+    """Write the file with little pressure: the made-up optimum would short the twin's cells."""
+    document["stages"][1] |= {"pressure_mpa": 12.0, "dwell_s": 60.0, "temperature_c": 25.0}
+    file.write_bytes(document_bytes(document))
+    return file
 
 
 @given(protocol=protocols)
@@ -74,10 +86,7 @@ def test_a_repetition_runs_with_a_journal_of_its_own_and_is_compared(
     document: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A cell on the twin: pressed with the file's protocol, journalled, and set beside the promise."""
-    # Lithium stays where it is at so little pressure; the made-up optimum would short the twin's cells.
-    document["stages"][1] |= {"pressure_mpa": 12.0, "dwell_s": 60.0, "temperature_c": 25.0}
-    file = tmp_path / "theirs.json"
-    file.write_bytes(document_bytes(document))
+    file = gentle(document, tmp_path / "theirs.json")
     with pytest.raises(SystemExit) as left:
         main(["run", "--protocol", str(file), "--cells", "1", "--json"])
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -117,19 +126,67 @@ def _exports_everything(folder: Path, out: Path, capsys: pytest.CaptureFixture[s
     assert "needs a press" in capsys.readouterr().err
 
 
-def test_a_press_that_cannot_do_it_refuses_with_all_reasons(document: dict[str, Any], tmp_path: Path) -> None:
-    """Too much force, too hot and too fast are named together, and nothing is written."""
-    stage = document["stages"][1]
+def test_a_service_presses_it_again_and_the_promise_stands_beside(
+    document: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --server: the same cell on a press of the service, the same comparison and exit code."""
+    monkeypatch.chdir(tmp_path)
+    file = gentle(document, tmp_path / "theirs.json")
+    with served(tmp_path / "store", presses=(PressPlan("left"),)) as service:
+        try:
+            with pytest.raises(SystemExit) as left:
+                main(["--server", service.url, "run", "--protocol", str(file), "--json"])
+        finally:  # a runner outlives its service by design; not its test
+            for lock in tmp_path.glob("**/runner.lock"):
+                with contextlib.suppress(ProcessLookupError, ValueError):
+                    os.kill(int(lock.read_text()), signal.SIGKILL)
+    summary = [json.loads(line) for line in capsys.readouterr().out.splitlines()][-1]
+    (found,) = summary["repetition"]
+    assert (summary["cells_pressed"], found["cells"], found["expected"]["median"]) == (1, 1, 4.31)
+    assert left.value.code == (3 if found["verdict"] == "worse" else 0)
+    (told,) = [json.loads(Path(name).read_text()) for name in summary["files"] if name.endswith("repetition.json")]
+    assert told["protocol_sha256"] == document_digest(document)
+    assert told["results"] == [found]
+
+
+def test_a_service_without_such_a_press_is_not_asked_to_wait_for_one(
+    document: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A service that has no twin refuses at once and opens no campaign."""
+    file = gentle(document, tmp_path / "theirs.json")
+    with served(tmp_path / "store") as service:
+        with pytest.raises(SystemExit) as left:
+            main(["--server", service.url, "run", "--protocol", str(file)])
+        assert service.http.get("/campaigns").json()["campaigns"] == []
+    assert left.value.code == 4
+    assert "needs a twin" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_bench_that_cannot_do_it_refuses_with_all_limits(
+    document: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Too much force, too hot, too fast for the press of a bench: all limits are named, nothing is begun."""
+    devices = {"press": Device("generic-plc-press-tcp", "tcp://192.0.2.1:502"),
+               "analyzer": Device("generic-methodscript-analyzer", "serial:///dev/null")}  # fmt: skip
+    bench = tmp_path / "bench.toml"
+    bench.write_text(experiment_text(document, laboratory=LaboratoryPlan("bench", 1, "person", **devices)))
     document["limits"] = dict.fromkeys(document["limits"])
-    stage["pressure_mpa"], stage["temperature_c"], stage["ramp_mpa_s"] = 4000.0, 590.0, 900.0
+    document["stages"][1] |= {"pressure_mpa": 4000.0, "temperature_c": 590.0, "ramp_mpa_s": 900.0}
     file = tmp_path / "hot.json"
     file.write_bytes(document_bytes(document))
-    with pytest.raises(LimitError) as refused:
+    with pytest.raises(SystemExit) as left:
+        main(["run", "--protocol", str(file), "--on", str(bench)])
+    assert left.value.code == 4
+    told = " ".join(capsys.readouterr().err.split())
+    for limit in (
+        "is 4000 MPa, 'generic-plc-press-tcp' does at most 763.9 MPa (60 kN over the die)",
+        "is 900 MPa/s, 'generic-plc-press-tcp' does at most 63.66 MPa/s (5 kN/s over the die)",
+        "is 590 °C, 'generic-plc-press-tcp' does at most 200 °C",
+    ):
+        assert limit in told
+    assert {path.name for path in tmp_path.iterdir()} == {"bench.toml", "hot.json"}
+    with pytest.raises(LimitError, match=r"63\.66"):  # and so does another press by its profile alone
         begin_repetition(file, press="generic-plc-press-tcp")
-    text = str(refused.value)
-    for word in ("pressure", "temperature", "ramp"):
-        assert any(word in violation.where for violation in refused.value.violations), text
-    assert not (tmp_path / "hot-repeat").exists()
 
 
 def test_a_laboratory_with_another_die_is_refused(document: dict[str, Any], experiment: Experiment) -> None:

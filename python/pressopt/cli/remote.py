@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import rich_click as click
 from click.exceptions import Exit
@@ -104,8 +104,30 @@ def say_there(client: Client, campaign: str, event: Event, by: str, blobs: tuple
             raise click.UsageError(f"{type(event).__name__} cannot be said to a service")
 
 
-def watch(client: Client, campaign: str, *, as_json: bool, quiet: bool) -> None:
-    """Show a campaign of a service as it goes, until it is closed, paused, or needs a person; then its answer."""
+def repeat_there(client: Client, experiment: Experiment, *, priority: int = 0) -> str:
+    """Open the repetition of a protocol at a service, for any press that suits, and return its id.
+
+    Raises:
+        LimitError: No press there could take it: it would wait for ever.
+    """
+    from pressopt.errors import LimitError, Violation
+
+    wanted = experiment.laboratory.kind
+    presses = {press["name"]: press["kind"] for press in client.presses()}
+    if wanted not in presses.values():
+        told = ", ".join(f"{name} ({kind})" for name, kind in presses.items()) or "no press"
+        why = f"the repetition needs a {wanted}, {client.url} has {told}: name a laboratory like it with --on"
+        raise LimitError([Violation("laboratory.kind", why)])
+    return client.create(experiment.text, name=experiment.path.name, presses=["*"], priority=priority)
+
+
+def watch(
+    client: Client, campaign: str, *, as_json: bool, quiet: bool, repeats: Mapping[str, Any] | None = None
+) -> None:
+    """Show a campaign of a service as it goes, until it is closed, paused, or needs a person; then its answer.
+
+    ``repeats`` is the protocol file that it presses again: the answer is set beside what that promised.
+    """
     from rich.console import Console
 
     from pressopt.assembly import target_missed
@@ -114,7 +136,9 @@ def watch(client: Client, campaign: str, *, as_json: bool, quiet: bool) -> None:
     from pressopt.cli.progress import JsonWatcher
     from pressopt.cli.run import TARGET_MISSED
     from pressopt.errors import NeedsPersonError
-    from pressopt.export.files import write_all
+    from pressopt.export.document import document_bytes
+    from pressopt.export.files import write_all, write_file
+    from pressopt.export.repetition import COMPARISON, compare, comparison_document, falls_short
     from pressopt.export.summary import final_summary
 
     state = _follow(client, campaign, as_json=as_json, quiet=quiet)
@@ -127,7 +151,11 @@ def watch(client: Client, campaign: str, *, as_json: bool, quiet: bool) -> None:
             if state.done
             else []
         )
-        text, document = final_summary(experiment, state, look.untouched, files)
+        compared = compare(repeats, experiment, look.answer.state) if repeats is not None else ()
+        if repeats is not None:
+            found = comparison_document(repeats, experiment, look.answer.state)
+            files.append(write_file(look.folder / COMPARISON, document_bytes(found)))
+        text, document = final_summary(experiment, state, look.untouched, files, compared)
     if as_json:
         JsonWatcher().write(document)
     else:
@@ -135,7 +163,7 @@ def watch(client: Client, campaign: str, *, as_json: bool, quiet: bool) -> None:
     if state.asking:
         told = "; ".join(f"trial {one.number} is {one.phase.value}: {one.note}" for one in state.asking)
         raise NeedsPersonError(f"{told}. Look at press and cell, then say what you found: `pressopt resolve`")
-    if state.phase is CampaignPhase.CLOSED and target_missed(experiment, state):
+    if state.phase is CampaignPhase.CLOSED and (falls_short(compared) or target_missed(experiment, state)):
         raise Exit(TARGET_MISSED)
 
 

@@ -83,19 +83,23 @@ def run(
         pressopt run --protocol protocol.json --cells 3 --on our-bench.toml
 
         pressopt --server http://127.0.0.1:8765 run experiments/li-lpscl-symmetric.toml
+
+        pressopt --server http://127.0.0.1:8765 run --protocol protocol.json
     """
     if protocol is not None:
         wrong = {"EXPERIMENT": experiment, "--new": new or None, "--trials": trials, "--seed": seed}
         given = [name for name, value in wrong.items() if value is not None]
         if given:
             raise click.UsageError(f"{', '.join(given)} does not go with --protocol: nothing is searched there")
-        from pressopt.assembly import begin_repetition
-        from pressopt.cli.remote import client_of
+        from pressopt.assembly import begin_repetition, repetition_of
+        from pressopt.cli.remote import client_of, repeat_there, watch
 
         with client_of() as client:
             if client is not None:
-                raise click.UsageError("--protocol runs here, not at a service: leave out --server")
-
+                document, again_there = repetition_of(protocol, cells=cells or 1, on=on, press=press)
+                there = repeat_there(client, again_there, priority=priority)
+                watch(client, there, as_json=as_json, quiet=quiet, repeats=document)
+                return
         again = begin_repetition(protocol, store=store, cells=cells or 1, on=on, press=press)
         _go(again, as_json=as_json, quiet=quiet)
         return
@@ -146,6 +150,7 @@ def _go(campaign: Campaign, *, as_json: bool, quiet: bool) -> None:
     from pressopt.campaign.lifecycle import CampaignPhase
     from pressopt.campaign.runner import StopRequest
     from pressopt.cli.progress import JsonWatcher, LineWatcher, LiveWatcher
+    from pressopt.export.repetition import falls_short
     from pressopt.export.summary import final_summary
 
     stop, talk = StopRequest(), Console(stderr=True)
@@ -193,8 +198,7 @@ def _go(campaign: Campaign, *, as_json: bool, quiet: bool) -> None:
             f"stopped safely; go on with: pressopt resume {campaign.folder}", highlight=False, soft_wrap=True
         )
         raise Exit(130)
-    worse = any(one.verdict in {"worse", "not measured"} and one.expected is not None for one in compared)
-    if state.phase is CampaignPhase.CLOSED and (worse or campaign.target_missed(state)):
+    if state.phase is CampaignPhase.CLOSED and (falls_short(compared) or campaign.target_missed(state)):
         raise Exit(TARGET_MISSED)
 
 

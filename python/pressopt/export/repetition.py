@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -183,6 +183,11 @@ def compare(document: Mapping[str, Any], experiment: Experiment, state: Campaign
         verdict = _verdict(Objective(objective.quantity, direction), expected, measured)
         found.append(Comparison(objective.quantity, expected, measured, cells, verdict))
     return tuple(found)
+
+
+def falls_short(compared: Sequence[Comparison]) -> bool:
+    """Whether something that was promised was found worse, or not measured at all."""
+    return any(one.expected is not None and one.verdict in {"worse", "not measured"} for one in compared)
 
 
 def comparison_document(
