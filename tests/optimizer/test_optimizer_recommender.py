@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -448,3 +448,14 @@ def test_threads_do_not_change_a_bit() -> None:
     ]
     assert told[0] == told[1]
     assert "settings" in told[0]
+
+
+def test_the_answer_names_the_trials_that_it_sets_aside() -> None:
+    """A reading three times too high is left out as that of a spoilt cell, and the answer says so."""
+    recommender = make("gp")
+    history = campaign(recommender, 16, noise=0.02)
+    good = cell(17, BEST)
+    spoilt = cell(18, BEST)
+    spoilt = replace(spoilt, outcomes={R: Measurement(3.0 * spoilt.outcomes[R].value, 0.1)})
+    assert recommender.recommend([*history, good]).set_aside == ()
+    assert recommender.recommend([*history, good, spoilt]).set_aside == (18,)

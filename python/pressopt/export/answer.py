@@ -250,6 +250,7 @@ def recommendation_from_json(plain: Mapping[str, Any]) -> Recommendation:
         front=tuple((dict(settings), intervals(expected)) for settings, expected in plain.get("front", ())),
         joint_window={name: (low, high) for name, (low, high) in plain.get("joint_window", {}).items()},
         target_probability=dict(plain.get("target_probability", {})),
+        set_aside=tuple(plain.get("set_aside", ())),
     )
 
 

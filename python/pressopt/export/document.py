@@ -277,6 +277,7 @@ def _evidence(answer: Answer) -> Json:
         "trials_rejected": found.rejected,
         "replicates": found.replicates,
         "trials_in_flight": list(found.in_flight),
+        "readings_set_aside": list(answer.recommendation.set_aside if answer.recommendation is not None else ()),
         "assumed_inputs": list(answer.assumed),
     }
 

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from statistics import mean, pstdev
 
 from pressopt.export.answer import Answer
-from pressopt.export.wording import count, interval, label_of, number, quantity_label, quantity_value, setting
+from pressopt.export.wording import (
+    count,
+    interval,
+    label_of,
+    number,
+    quantity_label,
+    quantity_value,
+    set_aside_sentence,
+    setting,
+)
 from pressopt.optimizer import Interval, Proposal, Recommender
 
 #: A best value within this share of a searched range from its end may lie beyond it (assumed).
@@ -159,6 +168,8 @@ def advice(answer: Answer, following: Proposal | None = None) -> list[str]:
         f"Measure the {quantity_label(name)}: only the physics speaks of it so far."
         for name in answer.predicted_only
     ]
+    if recommendation.set_aside:
+        found.append(set_aside_sentence(recommendation.set_aside) + " Look at what is left of them.")
     blamed = sum(many for kind, many in evidence.failed.items() if kind not in evidence.blameless)
     if evidence.pressed and blamed > _MANY_FAILURES * evidence.pressed:
         found.append(

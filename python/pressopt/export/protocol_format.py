@@ -200,6 +200,9 @@ class EvidencePart(_Part):
     trials_rejected: Annotated[int, Field(ge=0)]
     replicates: Annotated[int, Field(ge=0)] = Field(description="cells with settings that another cell had before")
     trials_in_flight: list[int]
+    readings_set_aside: list[int] = Field(
+        default_factory=list, description="trials whose cells the model takes for spoilt"
+    )
     assumed_inputs: list[str] = Field(
         default_factory=list, description="inputs of the physics behind predictions that nobody has measured"
     )

@@ -19,6 +19,7 @@ from pressopt.export.wording import (
     quantity_label,
     quantity_unit,
     rough_duration,
+    set_aside_sentence,
     setting,
     unit_of,
 )
@@ -109,6 +110,7 @@ def _object(answer: Answer, files: Sequence[Path]) -> dict[str, Any]:
         "cells_pressed": found.pressed,
         "cells_valid": found.valid,
         "cells_failed": dict(found.failed),
+        "readings_set_aside": list(answer.recommendation.set_aside) if answer.recommendation is not None else [],
         "assumed_inputs": list(answer.assumed),
         "files": [str(path) for path in files],
     }
@@ -136,6 +138,8 @@ def _words(answer: Answer, files: Sequence[Path], compared: Sequence[Comparison]
             parts.append(Text(f"Weight of the physics in the model: {100 * weight:.0f} %.", style="dim"))
     parts += [Text(str(one), style=_VERDICTS[one.verdict]) for one in compared]
     parts.append(Text(_evidence_line(answer)))
+    if answer.recommendation is not None and answer.recommendation.set_aside:
+        parts.append(Text(set_aside_sentence(answer.recommendation.set_aside)))
     if answer.recommendation is not None:
         parts.append(
             Text("Intervals are those of the true value at these settings; one cell scatters more.", style="dim")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from pressopt.pressing.quantities import QUANTITIES
 from pressopt.units import TF_KN
@@ -56,6 +57,16 @@ def interval(low: float, high: float, digits: int = 3) -> str:
 def count(many: int, one: str, more: str = "") -> str:
     """Return ``1 cell``, ``2 cells``."""
     return f"{many} {one if many == 1 else more or one + 's'}"
+
+
+def set_aside_sentence(trials: Sequence[int]) -> str:
+    """Return which readings the model leaves out, and why."""
+    several = len(trials) > 1
+    named = " and ".join(filter(None, (", ".join(map(str, trials[:-1])), str(trials[-1]))))
+    return (
+        f"Read far worse than {'their' if several else 'its'} settings deserve, and left out as spoilt: "
+        f"{'trials' if several else 'trial'} {named}."
+    )
 
 
 def duration(seconds: float) -> str:

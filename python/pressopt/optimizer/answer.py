@@ -66,7 +66,13 @@ def recommend(question: Question, *, physics: bool) -> Recommendation:
         front=front,
         joint_window=_joint_window(beliefs, point[0], settings, window),
         target_probability=_target_probability(beliefs, point, settings),
+        set_aside=_set_aside(beliefs),
     )
+
+
+def _set_aside(beliefs: Beliefs) -> tuple[int, ...]:
+    told = [one.trial for one in beliefs.question.history if one.feasible is not None]
+    return tuple(sorted({told[row] for belief in beliefs.objectives for row in belief.doubted}))
 
 
 def _expected(beliefs: Beliefs, point: Array, settings: Settings) -> dict[str, Interval]:

@@ -96,6 +96,8 @@ class Recommendation:
         joint_window: Per numeric setting: the box inside ``window`` within which the result stays as good when all
             settings move at once.
         target_probability: Per objective with a target: probability that the true value reaches it here.
+        set_aside: Trials whose readings are so much worse than their settings deserve that the model takes their
+            cells for spoilt.
     """
 
     settings: Settings
@@ -110,3 +112,4 @@ class Recommendation:
     front: tuple[tuple[Settings, Mapping[str, Interval]], ...] = ()
     joint_window: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     target_probability: Mapping[str, float] = field(default_factory=dict)
+    set_aside: tuple[int, ...] = ()
