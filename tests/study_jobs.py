@@ -95,3 +95,37 @@ def small_screen(**changes: Any) -> Screen:
         top=5,
     )
     return replace(Screen("small", systems, protocols, wanted, block_size=100), **changes)
+
+
+#: A screen file of 54 protocols for two roughnesses.
+SMALL_SCREEN = """
+[screen]
+title = "small"
+top = 5
+block = 100
+[[systems]]
+name = "Li | Li6PS5Cl"
+die_diameter = "12.7 mm"
+roughness = ["0.3 µm", "3 µm"]
+layers = [
+  { material = "Li", role = "electrode", thickness = "100 µm" },
+  { material = "Li6PS5Cl", role = "electrolyte", thickness = "1 mm", relative_density = 0.82 },
+  { material = "Li", role = "electrode", thickness = "100 µm" },
+]
+[[stages]]
+name = "press"
+pressure = { low = "1 MPa", high = "100 MPa", points = 9, scale = "log" }
+dwell = ["10 s", "1 min", "10 min"]
+temperature_c = [25, 60]
+[measurement]
+pressure = "5 MPa"
+[[objectives]]
+quantity = "interfacial_resistance_ohm_cm2"
+[[objectives]]
+quantity = "press_time_s"
+[[constraints]]
+quantity = "short_probability"
+upper = 0.05
+[tolerance]
+pressure = 0.05
+"""

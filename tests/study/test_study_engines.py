@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pressopt.campaign.experiment_file import load_experiment
 from pressopt.errors import InputError, StudyError
 from pressopt.study import engines
 from pressopt.study.engines import Dask, Engine, Inline, Processes, engine_of
@@ -21,11 +15,8 @@ from pressopt.study.folder import BLOCKS, StudyFolder
 from pressopt.study.job import Job, Progress
 from pressopt.study.predict import Predict
 from pressopt.study.running import Stop, compute_all, run_job
-from pressopt.study.simulate import plan_simulation
-from study_jobs import EXPERIMENTS, Squares, small_screen
-
-#: How long a test waits for a condition on a busy computer, s.
-PATIENCE_S = 120
+from study_cluster import PATIENCE_S, Cluster
+from study_jobs import Squares, small_screen
 
 
 def _files(job: Job, folder: Path, engine: Engine) -> dict[str, bytes]:
@@ -34,68 +25,11 @@ def _files(job: Job, folder: Path, engine: Engine) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((folder / BLOCKS).iterdir())}
 
 
-class Cluster:
-    """A real scheduler with worker processes of their own, started as people start them."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._scheduler_file = folder / "scheduler.json"
-        self.workers: list[subprocess.Popen[bytes]] = []
-        self._all = contextlib.ExitStack()
-        self._start("scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(self._scheduler_file))
-        self._until(lambda: self._scheduler_file.exists() and self._scheduler_file.stat().st_size > 0)
-        import json
-
-        self.address: str = json.loads(self._scheduler_file.read_text())["address"]
-
-    def add_worker(self) -> None:
-        self.workers.append(
-            self._start("worker", self.address, "--nthreads", "1", "--no-dashboard", "--no-nanny",
-                        "--local-directory", str(self._folder))
-        )  # fmt: skip
-
-    def close(self) -> None:
-        self._all.close()
-
-    def _start(self, *what: str) -> subprocess.Popen[bytes]:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(Path(__file__).parents[1]),
-            "RAYON_NUM_THREADS": "1",
-            "OMP_NUM_THREADS": "1",
-            "DASK_DISTRIBUTED__WORKER__MEMORY__TERMINATE": "False",
-        }
-        with (self._folder / f"{what[0]}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "distributed.cli.dask_" + what[0], *what[1:]],
-                env=environment, stdout=subprocess.DEVNULL, stderr=log,
-            )  # fmt: skip
-
-        def end() -> None:
-            process.kill()
-            process.wait(PATIENCE_S)
-
-        self._all.callback(end)
-        return process
-
-    @staticmethod
-    def _until(condition: object) -> None:
-        deadline_s = time.monotonic() + PATIENCE_S
-        while not condition():  # type: ignore[operator]
-            assert time.monotonic() < deadline_s
-            time.sleep(0.05)
-
-
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A scheduler and two workers."""
-    running = Cluster(tmp_path_factory.mktemp("cluster"))
-    try:
-        running.add_worker()
-        running.add_worker()
+    with Cluster(tmp_path_factory.mktemp("cluster")) as running:
         yield running
-    finally:
-        running.close()
 
 
 def test_processes_give_the_same_bytes(tmp_path: Path) -> None:
@@ -173,14 +107,6 @@ def test_a_cluster_predicts_the_same_bits(cluster: Cluster) -> None:
     screen = small_screen()
     job = Predict(screen.systems[0].surrogate, screen.protocols.table(screen.protocols.settings(0, 50)), draws=32)
     assert compute_all(job, Dask(cluster.address)) == compute_all(job, Inline())
-
-
-@pytest.mark.long
-def test_a_cluster_simulates_the_same_bits(cluster: Cluster) -> None:
-    """Virtual campaigns on other processes are those computed here."""
-    of = load_experiment(EXPERIMENTS / "li-lpscl-symmetric.toml")
-    campaigns = plan_simulation(of, strategies=["sobol", "gp"], trials=6, every=6, twins=2)
-    assert compute_all(campaigns, Dask(cluster.address)) == compute_all(campaigns, Inline())
 
 
 def test_a_cluster_worker_may_be_killed(tmp_path: Path, cluster: Cluster) -> None:

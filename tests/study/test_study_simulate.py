@@ -80,15 +80,21 @@ def test_what_is_not_finished_counts_as_unknown() -> None:
 
 
 def test_arms_are_compared_on_the_same_twins() -> None:
-    """A small advantage that holds on each twin is clear although twins differ far more; chance is not."""
-    job = Simulate(LPSCL, (Arm("sobol"), Arm("gp"), Arm("random")), tuple(range(1, 41)), (10,))
+    """A small advantage that holds on each twin is clear although twins differ far more; chance is not; and where
+    all cells fail with an answer, it counts as worse and is not left out."""
+    arms = (Arm("sobol"), Arm("gp"), Arm("random"), Arm("physics-gp"))
+    job = Simulate(LPSCL, arms, tuple(range(1, 41)), (10,))
     random = np.random.default_rng(1)
     first = random.uniform(0.1, 2.0, 40)
-    gap = np.stack([first, first - 0.02 * random.uniform(0.5, 1.5, 40), random.permutation(first)])[:, :, None]
+    failing = np.where(np.arange(40) < 25, np.inf, first)
+    better = first - 0.02 * random.uniform(0.5, 1.5, 40)
+    gap = np.stack([first, better, random.permutation(first), failing])[:, :, None]
     told = summarize(job, Curves(gap, gap, np.zeros_like(gap), np.ones_like(gap)))["arms"]
     assert told[1]["against_first"]["high"] < 0
     assert told[1]["against_first"]["better_on"] == 40
     assert told[2]["against_first"]["low"] < 0 < told[2]["against_first"]["high"]
+    assert told[3]["against_first"]["of"] == 40
+    assert told[3]["against_first"]["median_difference"] > 50
 
 
 def test_an_answer_that_always_fails_is_said(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from pressopt.errors import InputError, Violation
 from pressopt.materials import Catalogue
 from pressopt.pressing import QUANTITIES
 from pressopt.study.engines import Engine
+from pressopt.study.job import digest_of_arrays, told_of
 from pressopt.study.posterior import Posterior
 from pressopt.study.published import DWELL_S, RAMP_MPA_S, TEMPERATURE_C, Point, points_of
 from pressopt.study.reanalyse import read_campaigns
@@ -183,7 +184,16 @@ class Calibrate:
 
     @property
     def identity(self) -> dict[str, Any]:
-        return {"points": self.data.points, "draws": self.draws, "chains": self.chains, "seed": self.seed}
+        data = self.data
+        measured = {name: digest_of_arrays(values, np.asarray(sd)) for name, (values, sd) in data.measured.items()}
+        return {
+            **told_of(data.surrogate),
+            "protocols": digest_of_arrays(data.table.stages, data.table.measured),
+            "measured": measured,
+            "draws": self.draws,
+            "chains": self.chains,
+            "seed": self.seed,
+        }
 
     @property
     def sizes(self) -> Sequence[int]:
@@ -215,9 +225,14 @@ class Calibrated:
 
 def calibrate(job: Calibrate, engine: Engine) -> Calibrated:
     """Run the sampler, and predict the data before and after."""
+    return calibrated_of(job, compute_all(job, engine))
+
+
+def calibrated_of(job: Calibrate, blocks: Sequence[bytes]) -> Calibrated:
+    """What these blocks, all runs of the job in order, say together."""
     surrogate = job.data.surrogate
     names = tuple(p.name for p in surrogate.parameters)
-    runs = [np.frombuffer(data) for data in compute_all(job, engine)]
+    runs = [np.frombuffer(data) for data in blocks]
     chains = np.stack([run[1:].reshape(job.draws, len(names)) for run in runs])
     standard = chains.reshape(-1, len(names))
     sd = standard.std(axis=0)

@@ -8,7 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from pressopt.surrogate import Surrogate
 
 #: Packages on which the last bit of a result depends.
 _FINGERPRINT = ("pressopt", "numpy", "scipy", "pyarrow")
@@ -68,6 +74,21 @@ def digest_of_job(job: Job) -> str:
     told = {"kind": job.kind, "identity": job.identity, "sizes": list(job.sizes), "software": fingerprint()}
     text = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def told_of(surrogate: Surrogate) -> dict[str, Any]:
+    """Layers and geometry of a cell, and the parameters of its physics with their priors, as plain JSON."""
+    parameters = {p.name: [p.nominal, p.scale, p.sd] for p in (*surrogate.parameters, *surrogate.settled)}
+    return {"cell": repr(surrogate.cell), "parameters": parameters}
+
+
+def digest_of_arrays(*arrays: npt.NDArray[np.float64]) -> str:
+    """SHA-256 of numbers and shapes, to the bit."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(repr(array.shape).encode())
+        found.update(array.tobytes())
+    return found.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,15 +184,33 @@ def compute_map(
     seed: int = 0,
 ) -> Surface:
     """Predict the quality and the risks at every point of the map."""
-    x, y = plan.across.places(points), plan.up.places(points)
-    across, up = np.meshgrid(x, y)
+    job = job_of_map(plan, surrogate, points=points, draws=draws, parameters=parameters, seed=seed)
+    return surface_of(plan, points, predict(job, engine))
+
+
+def job_of_map(
+    plan: Map,
+    surrogate: Surrogate,
+    *,
+    points: int,
+    draws: int,
+    parameters: ParameterDraws | None = None,
+    seed: int = 0,
+) -> Predict:
+    """What has to be predicted for a map of ``points`` by ``points``."""
+    across, up = np.meshgrid(plan.across.places(points), plan.up.places(points))
     table = plan.settings.table({**plan.held, plan.across.name: across.ravel(), plan.up.name: up.ravel()})
-    found: Expected = predict(Predict(surrogate, table, draws, seed, parameters), engine)
-    alive = np.ones(across.size)
+    return Predict(surrogate, table, draws, seed, parameters)
+
+
+def surface_of(plan: Map, points: int, found: Expected) -> Surface:
+    """The predictions of :func:`job_of_map` as a surface."""
+    x, y = plan.across.places(points), plan.up.places(points)
+    alive = np.ones(points * points)
     failing = tuple(name for name in HAZARDS if name in found.nominal)
     for name in failing:
         alive = alive * (1.0 - found.nominal[name])
-    shape = across.shape
+    shape = points, points
     return Surface(
         x,
         y,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pressopt.errors import InputError, StudyError, Violation
+from pressopt.errors import InputError, Violation
 from pressopt.export.pictures.style import (
     BLACK,
     BLUE,
@@ -33,20 +33,23 @@ COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK, SOFT)
 
 
 def write_picture(figure: Figure, path: Path) -> list[Path]:
-    """Write a figure; ``path`` ends in .png or .svg, or in neither: then as both."""
-    kinds = [path.suffix] if path.suffix else [".png", ".svg"]
-    if any(kind not in {".png", ".svg"} for kind in kinds):
-        raise InputError((Violation("--out", f"{path.name} is no picture: end it in .png or .svg"),))
-    files = []
-    for kind in kinds:
-        file = path.with_suffix(kind)
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(picture_bytes(figure, "png" if kind == ".png" else "svg"))
-        except OSError as error:
-            raise StudyError(f"{file} cannot be written: {error.strerror or error}") from error
-        files.append(file)
+    """Write a figure under the names of :func:`picture_files`."""
+    files = picture_files(path)
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(picture_bytes(figure, "png" if file.suffix == ".png" else "svg"))
     return files
+
+
+def picture_files(path: Path) -> list[Path]:
+    """Where a picture is written: ``path`` ends in .png or .svg, or in neither: then as both.
+
+    Raises:
+        InputError: Another ending.
+    """
+    if path.suffix not in {"", ".png", ".svg"}:
+        raise InputError((Violation("--out", f"{path.name} is no picture: end it in .png or .svg"),))
+    return [path] if path.suffix else [path.with_suffix(".png"), path.with_suffix(".svg")]
 
 
 def dress_axis(axes: Axes, which: Literal["x", "y"], quantity: str) -> None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pressopt.study.axes import cut
 from pressopt.study.engines import Engine
+from pressopt.study.job import digest_of_arrays, told_of
 from pressopt.study.running import compute_all
 from pressopt.surrogate import ParameterDraws, ProtocolTable, Surrogate
 
@@ -75,7 +76,17 @@ class Predict:
 
     @property
     def identity(self) -> dict[str, Any]:
-        return {"rows": len(self.table), "draws": self.draws, "seed": self.seed}
+        parameters = self.parameters
+        return {
+            **told_of(self.surrogate),
+            "protocols": digest_of_arrays(self.table.stages, self.table.measured),
+            "draws": self.draws,
+            "seed": self.seed,
+            "probability": self.probability,
+            "calibration": None
+            if parameters is None
+            else digest_of_arrays(parameters.values, parameters.log_weight),
+        }
 
     @cached_property
     def _ranges(self) -> list[tuple[int, int]]:
@@ -94,9 +105,14 @@ class Predict:
 
 def predict(job: Predict, engine: Engine) -> Expected:
     """Compute a prediction: the same bits wherever its blocks are computed."""
+    return expected_of(job, compute_all(job, engine))
+
+
+def expected_of(job: Predict, blocks: Sequence[bytes]) -> Expected:
+    """The prediction that these blocks, all of the job in order, make up."""
     first = ProtocolTable(job.table.stages[:1], job.table.measured[:1], job.table.rolled)
     names = job.surrogate.predict(first).quantities
-    parts = [np.frombuffer(data).reshape(len(names), 3, -1) for data in compute_all(job, engine)]
+    parts = [np.frombuffer(data).reshape(len(names), 3, -1) for data in blocks]
     values = np.concatenate(parts, axis=2)
 
     def of(place: int) -> dict[str, Real]:

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pressopt.study.axes import Protocols, cut
+from pressopt.study.job import told_of
 from pressopt.study.pareto import front
 from pressopt.study.parquet import Columns, from_parquet, to_parquet
 from pressopt.surrogate import ProtocolTable, Surrogate
@@ -116,9 +117,8 @@ class System:
     roughness_um: float | None = None
 
     def told(self) -> dict[str, Any]:
-        """As plain JSON: the parameters say all that the physics knows of the cell."""
-        parameters = {p.name: p.nominal for p in (*self.surrogate.parameters, *self.surrogate.settled)}
-        return {"name": self.name, "roughness_um": self.roughness_um, "parameters": parameters}
+        """As plain JSON."""
+        return {"name": self.name, "roughness_um": self.roughness_um, **told_of(self.surrogate)}
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ Real = npt.NDArray[np.float64]
 
 #: How much more than the optimum an answer may cost to count as found.
 GOOD = 0.10
+#: A gap beyond this is a hundred times the optimum's cost, or an answer with which every cell fails: as bad.
+WORST_GAP = 100.0
 #: Resamples behind the interval of a difference.
 _RESAMPLES = 2000
 
@@ -239,7 +241,7 @@ def summarize(job: Simulate, curves: Curves) -> dict[str, Any]:
     arms = []
     for index, arm in enumerate(job.arms):
         gaps = curves.gap[index]
-        done = np.isfinite(gaps[:, -1]) | np.isinf(gaps[:, -1])
+        done = ~np.isnan(gaps[:, -1])
         last = gaps[done, -1]
         middle = np.array([_quantile(gaps[done, k], 0.5) for k in range(gaps.shape[1])])
         good = [cells for cells, gap in zip(job.checkpoints, middle, strict=True) if gap <= GOOD]
@@ -279,10 +281,13 @@ def summarize(job: Simulate, curves: Curves) -> dict[str, Any]:
 def _against(first: Real, other: Real) -> dict[str, Any] | None:
     """Median difference of the gaps on the same twins, with a 95 % bootstrap interval; negative is better.
 
+    An answer with which every cell fails counts as :data:`WORST_GAP`.
+
     Source:
         Efron, Ann. Statist. 7 (1979) 1 (the bootstrap).
     """
-    both = np.isfinite(first) & np.isfinite(other)
+    first, other = np.minimum(first, WORST_GAP), np.minimum(other, WORST_GAP)
+    both = ~(np.isnan(first) | np.isnan(other))
     if both.sum() < 2:
         return None
     difference = other[both] - first[both]

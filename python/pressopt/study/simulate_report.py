@@ -12,7 +12,7 @@ import numpy as np
 from pressopt.export.pictures.style import SOFT, new_figure, styled
 from pressopt.study.parquet import Columns, to_parquet
 from pressopt.study.pictures import COLOURS, percent_axis, write_picture
-from pressopt.study.simulate import GOOD, Curves, Simulate, summarize
+from pressopt.study.simulate import GOOD, WORST_GAP, Curves, Simulate, summarize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,6 +46,9 @@ def in_words(summary: dict[str, Any]) -> Iterator[str]:
     for told in summary["arms"]:
         yield ""
         yield f"{told['arm']}"
+        if not told["campaigns"]:
+            yield "  no campaign is finished"
+            continue
         low, high = (_share(value) for value in told["quartiles"])
         yield (
             f"  gap {_share(told['median_gap'])} in the median (quartiles {low} to {high}); "
@@ -106,7 +109,7 @@ def draw_worth(job: Simulate, curves: Curves) -> Figure:
     chance = np.random.default_rng(0)
     for place, index in enumerate(reversed(range(len(job.arms)))):
         gaps = curves.gap[index, :, -1]
-        gaps = np.clip(gaps[~np.isnan(gaps)], _LEAST_GAP, 1e2)
+        gaps = np.clip(gaps[~np.isnan(gaps)], _LEAST_GAP, WORST_GAP)
         if not len(gaps):
             continue
         colour = COLOURS[index % len(COLOURS)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import rich_click as click
 
 from pressopt.cli.study.cells import set_option
-from pressopt.cli.study.running import engine_options
+from pressopt.cli.study.running import engine_options, finished_blocks
 from pressopt.errors import InputError, Violation
 from pressopt.study.engines import Engine
 
@@ -31,6 +31,7 @@ from pressopt.study.engines import Engine
 @click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: EXPERIMENT-calibration]")
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 def calibrate(
     experiment: Path,
     table: Path | None,
@@ -44,6 +45,7 @@ def calibrate(
     out: Path | None,
     engine: Engine,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     """Find the parameters of the physics from measured cells of an EXPERIMENT file.
 
@@ -59,8 +61,13 @@ def calibrate(
     """
     from pressopt.assembly import catalogue_of
     from pressopt.campaign.experiment_file import load_experiment
-    from pressopt.study.calibrate import Calibrate, data_from_campaign, data_from_published, data_from_table
-    from pressopt.study.calibrate import calibrate as compute
+    from pressopt.study.calibrate import (
+        Calibrate,
+        calibrated_of,
+        data_from_campaign,
+        data_from_published,
+        data_from_table,
+    )
     from pressopt.study.calibrate_report import in_words, write_results
     from pressopt.study.settings import Settings
 
@@ -77,7 +84,10 @@ def calibrate(
     else:
         data = data_from_published(described, catalogue_of(described), scatter=scatter)
     folder = out or experiment.with_name(f"{experiment.stem}-calibration")
-    summary, files = write_results(compute(Calibrate(data, draws, chains, seed), engine), folder)
+    job = Calibrate(data, draws, chains, seed)
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    with finished_blocks(job, unfinished, engine, quiet=quiet or as_json) as blocks:
+        summary, files = write_results(calibrated_of(job, blocks), folder)
     if as_json:
         click.echo(json.dumps({**summary, "files": [str(path) for path in files]}, ensure_ascii=False))
         return

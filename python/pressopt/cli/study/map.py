@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from pressopt.cli.study.cells import calibration_option, cell_of, set_option
-from pressopt.cli.study.running import engine_options
+from pressopt.cli.study.running import engine_options, finished_blocks
 from pressopt.study.engines import Engine
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def _risks(_: click.Context, __: click.Parameter, value: str) -> list[float]:
 )
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print the best point and the files as one JSON object.")
+@click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 def map(  # the name of the command
     experiment: Path,
     across: str,
@@ -88,6 +89,7 @@ def map(  # the name of the command
     out: Path | None,
     engine: Engine,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     """Draw a predicted quality of the cell of an EXPERIMENT file over two settings.
 
@@ -104,20 +106,26 @@ def map(  # the name of the command
     """
     from pressopt.assembly import catalogue_of
     from pressopt.export.wording import label_of, quantity_label, quantity_value, setting
-    from pressopt.study.map import best_point, compute_map, draw_map, plan_map, published_marks
-    from pressopt.study.pictures import write_picture
+    from pressopt.study.map import best_point, draw_map, job_of_map, plan_map, published_marks, surface_of
+    from pressopt.study.pictures import picture_files, write_picture
+    from pressopt.study.predict import expected_of
     from pressopt.study.published import points_of
     from pressopt.study.settings import Settings
 
+    place = out or experiment.with_name(f"{experiment.stem}-map")
+    picture_files(place)
     described, surrogate, parameters = cell_of(experiment, calibration)
     held = Settings.of(described).parse(given)
     wanted = quantity or described.objectives[0].quantity
     plan = plan_map(described, surrogate, across, up, wanted, held)
     own = _own_cells(plan, table)
-    surface = compute_map(plan, surrogate, engine, points=points, draws=draws, parameters=parameters)
     marks, notes = published_marks(plan, points_of(described.cell, catalogue_of(described)) if published else ())
-    figure = draw_map(plan, surface, risks=risks, published=marks, notes=notes, own=own)
-    files = write_picture(figure, out or experiment.with_name(f"{experiment.stem}-map"))
+    job = job_of_map(plan, surrogate, points=points, draws=draws, parameters=parameters)
+    unfinished = place.with_name(f"{place.name}.unfinished")
+    with finished_blocks(job, unfinished, engine, quiet=quiet or as_json) as blocks:
+        surface = surface_of(plan, points, expected_of(job, blocks))
+        figure = draw_map(plan, surface, risks=risks, published=marks, notes=notes, own=own)
+        files = write_picture(figure, place)
     best = best_point(plan, surface, MOST_RISK)
     if as_json:
         told = {

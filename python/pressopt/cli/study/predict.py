@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from pressopt.cli.study.cells import calibration_option, cell_of, set_option
-from pressopt.cli.study.running import engine_options
+from pressopt.cli.study.running import engine_options, finished_blocks
 from pressopt.errors import InputError, Violation
 from pressopt.study.engines import Engine
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 )
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 def predict(
     experiment: Path,
     given: tuple[str, ...],
@@ -52,6 +53,7 @@ def predict(
     out: Path | None,
     engine: Engine,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     """Predict what pressing the cell of an EXPERIMENT file gives: one protocol, or a table of them.
 
@@ -65,8 +67,7 @@ def predict(
 
         pressopt predict experiments/li-lpscl-symmetric.toml --table protocols.csv --out predicted.parquet
     """
-    from pressopt.study.predict import Predict
-    from pressopt.study.predict import predict as compute
+    from pressopt.study.predict import Predict, expected_of
     from pressopt.study.settings import Settings, read_sheet
 
     if out is not None and out.suffix not in {".csv", ".parquet"}:
@@ -91,16 +92,19 @@ def predict(
         settings.checked(sheet.settings, surrogate, sheet.lines)
         settings.checked(values, surrogate)
         protocols = settings.table({**values, **sheet.settings})
-    found = compute(Predict(surrogate, protocols, draws, seed, parameters), engine)
-    if as_json:
-        click.echo(json.dumps(_document(settings, protocols, surrogate, found), ensure_ascii=False))
-    elif sheet is None and out is None:
-        _show(surrogate, found)
-    else:
-        given_columns = sheet.columns if sheet is not None else {}
-        own = {name: cells for name, cells in given_columns.items() if settings.named(name) is None}
-        rows = {**own, **_columns(settings, protocols, found)}
-        _write(rows, out)
+    job = Predict(surrogate, protocols, draws, seed, parameters)
+    unfinished = None if out is None else out.with_name(f"{out.name}.unfinished")
+    with finished_blocks(job, unfinished, engine, quiet=quiet or as_json) as blocks:
+        found = expected_of(job, blocks)
+        if as_json:
+            click.echo(json.dumps(_document(settings, protocols, surrogate, found), ensure_ascii=False))
+        elif sheet is None and out is None:
+            _show(surrogate, found)
+        else:
+            given_columns = sheet.columns if sheet is not None else {}
+            own = {name: cells for name, cells in given_columns.items() if settings.named(name) is None}
+            rows = {**own, **_columns(settings, protocols, found)}
+            _write(rows, out)
 
 
 def _columns(settings: Settings, protocols: Any, found: Expected) -> dict[str, Any]:

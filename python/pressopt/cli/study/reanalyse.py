@@ -7,7 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from pressopt.cli.study.running import compute, engine_options, leave_unless_finished
+from pressopt.cli.study.running import compute, engine_options, leave_unless_finished, writing
 from pressopt.study.engines import Engine
 
 
@@ -39,7 +39,8 @@ def reanalyse(campaigns: tuple[Path, ...], out: Path, engine: Engine, as_json: b
         leave_unless_finished(progress, out)
         table = gather(data for _, data in kept.read())
         found = list(changes(job, table))
-        summary, files = write_results(job, table, found, out)
+        with writing(out):
+            summary, files = write_results(job, table, found, out)
     if as_json:
         click.echo(json.dumps({**summary, "files": [str(path) for path in files]}, ensure_ascii=False))
         return

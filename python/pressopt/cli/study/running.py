@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -15,10 +16,11 @@ import rich_click as click
 from click.exceptions import Exit
 
 from pressopt.clock import wall_monotonic_s
+from pressopt.errors import StudyError
 from pressopt.study.engines import Engine, engine_of
 from pressopt.study.folder import StudyFolder
 from pressopt.study.job import Job, Progress
-from pressopt.study.running import Stop, run_job
+from pressopt.study.running import Stop, compute_all, run_job
 
 #: A line of progress at most this often where there is no terminal, s of wall time.
 LINE_S = 10.0
@@ -50,6 +52,43 @@ def compute(job: Job, folder: StudyFolder, engine: Engine, *, quiet: bool) -> Pr
     stop = Stop()
     with _interrupts(stop), _shown(quiet) as tell:
         return run_job(job, folder, engine, tell=tell, stop=stop)
+
+
+@contextlib.contextmanager
+def finished_blocks(job: Job, folder: Path | None, engine: Engine, *, quiet: bool) -> Iterator[list[bytes]]:
+    """All blocks of a job whose result is written as one table or picture.
+
+    A job of several blocks keeps them in ``folder`` until its result is written: stopped, or where there is no
+    room for the result, the same command goes on there. One block is not worth a folder; without one nothing is
+    kept.
+    """
+    if folder is None or len(job.sizes) < 2:
+        blocks = compute_all(job, engine)
+        with writing(None):
+            yield blocks
+        return
+    with StudyFolder(folder, job, suffix=".bin") as kept:
+        progress = compute(job, kept, engine, quiet=quiet)
+        leave_unless_finished(progress, folder)
+        with writing(folder):
+            yield [data for _, data in kept.read()]
+    shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def writing(folder: Path | None) -> Iterator[None]:
+    """While results are written: a full disk is said as one, and that no block in ``folder`` is lost."""
+    try:
+        yield
+    except BrokenPipeError:  # nobody reads what is printed: no affair of the disk
+        raise
+    except OSError as error:
+        place = error.filename or "the result"
+        kept = f"; all blocks are kept in {folder}" if folder is not None else ""
+        raise StudyError(
+            f"{place} cannot be written: {error.strerror or error}{kept}. Make room and give the same command "
+            f"again"
+        ) from error
 
 
 def leave_unless_finished(progress: Progress, folder: Path) -> None:

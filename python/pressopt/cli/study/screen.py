@@ -7,7 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from pressopt.cli.study.running import compute, engine_options, leave_unless_finished
+from pressopt.cli.study.running import compute, engine_options, leave_unless_finished, writing
 from pressopt.study.engines import Engine
 
 
@@ -42,7 +42,9 @@ def screen(file: Path, out: Path | None, engine: Engine, as_json: bool, quiet: b
     with StudyFolder(folder, job) as kept:
         progress = compute(job, kept, engine, quiet=quiet or as_json)
         leave_unless_finished(progress, folder)
-        summary, files = write_results(job, select(job, (data for _, data in kept.read())), folder)
+        found = select(job, (data for _, data in kept.read()))
+        with writing(folder):
+            summary, files = write_results(job, found, folder)
     if as_json:
         click.echo(json.dumps({**summary, "files": [str(path) for path in files]}, ensure_ascii=False))
         return

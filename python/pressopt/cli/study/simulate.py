@@ -7,7 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from pressopt.cli.study.running import compute, engine_options, leave_unless_finished
+from pressopt.cli.study.running import compute, engine_options, leave_unless_finished, writing
 from pressopt.study.engines import Engine
 
 
@@ -117,7 +117,8 @@ def simulate(
         curves, table = gather(job, (data for _, data in kept.read()))
         if not table:
             leave_unless_finished(progress, folder)
-        summary, files = write_results(job, curves, table, folder)
+        with writing(folder):
+            summary, files = write_results(job, curves, table, folder)
     if as_json:
         click.echo(json.dumps({**summary, "files": [str(path) for path in files]}, ensure_ascii=False))
     else:
