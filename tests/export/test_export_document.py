@@ -99,6 +99,7 @@ def test_a_document_says_what_stands_behind_it(answer: Answer, journal: SqliteJo
         "trials_rejected": 0,
         "replicates": 1,
         "trials_in_flight": [],
+        "readings_set_aside": [],
         "assumed_inputs": [],
     }
     assert document["predicted_only"] == ["critical_current_density_ma_cm2"]
