@@ -61,12 +61,19 @@ BENCHMARKS = {
         "instruments/poll.py", "what polling a press costs, beside pymodbus", quick=("--seconds", "3")
     ),
     "service": Benchmark("service/ask_tell.py", "ask and tell over HTTP, beside Optuna", quick=("--seconds", "3")),
-    "optimizer": Benchmark(
-        "optimizer/compare.py",
-        "regret and latency, beside peers",
-        ("--out", str(RESULTS / "optimizer.md")),
-        ("--seeds", "2", "--budget", "20"),
-        ".bench/optimizer.md",
+    "optimizer-latency": Benchmark(
+        "optimizer/latency.py",
+        "what an ask costs, beside peers; how cost grows with n",
+        ("--out", str(RESULTS / "optimizer-latency.md")),
+        ("--peers", "--largest", "400"),
+        ".bench/optimizer-latency.md",
+    ),
+    "optimizer-regret": Benchmark(
+        "optimizer/regret.py",
+        "regret on test functions and real experiments, beside peers (hours with all peers)",
+        ("run", "--runs", str(RESULTS / "optimizer-regret.jsonl")),
+        ("--seeds", "2", "--budget", "20", "--peers", "pressopt gp", "random"),
+        ".bench/optimizer-regret.jsonl",
     ),
 }
 

@@ -68,7 +68,7 @@ def _recommended(engine: Recommender, history: Sequence[Observation]) -> Setting
 
 
 def theirs(
-    of: Experiment, peer: Peer, seed: int, budget: int
+    of: Experiment, peer: Peer, seed: int, budget: int, enough: Callable[[Settings], bool]
 ) -> tuple[list[Settings | None], list[Observation], float]:
     """The same for a peer: what it takes is the protocol of its best reading."""
     space = of.space
@@ -122,6 +122,8 @@ def theirs(
         peer.tell(place, value)
         seconds += time.process_time() - begun
         taken.append(best[1])
+        if best[1] is not None and enough(best[1]):
+            break
     return taken, history, seconds
 
 
@@ -146,7 +148,7 @@ def run(arguments: argparse.Namespace) -> None:
                     taken, history, seconds = ours(of, OURS[name], seed, arguments.budget, enough)
                 elif name in makers:
                     peer = makers[name](len(of.space.variables), seed)
-                    taken, history, seconds = theirs(of, peer, seed, arguments.budget)
+                    taken, history, seconds = theirs(of, peer, seed, arguments.budget, enough)
                 else:
                     continue
                 costs = [math.inf if one is None else float(merit(of, [one]).cost[0]) for one in taken]
@@ -231,7 +233,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--budget", type=int, default=30)
-    parser.add_argument("--until-found", action="store_true", help="end our campaigns once they are there")
+    parser.add_argument("--until-found", action="store_true", help="end campaigns once they are there")
     parser.add_argument("--files", nargs="*", default=FILES)
     parser.add_argument("--peers", nargs="*", default=["pressopt physics-gp", *installed()])
     parser.add_argument(

@@ -129,6 +129,114 @@ class BayesOpt:
             self._engine.register(params=dict(zip(self._names, map(float, point), strict=True)), target=-value)
 
 
+class Ax:
+    """Ax, its method ``fast``; points that were told count as its start (needs torch)."""
+
+    def __init__(self, dimension: int, seed: int) -> None:
+        import logging
+
+        from ax.api.client import Client
+        from ax.api.configs import RangeParameterConfig
+        from ax.utils.common.logger import set_ax_logger_levels
+
+        set_ax_logger_levels(logging.ERROR)
+        self._open: tuple[int, Array] | None = None
+        self._names = [f"x{k}" for k in range(dimension)]
+        self._client = Client(random_seed=seed)
+        self._client.configure_experiment(
+            parameters=[
+                RangeParameterConfig(name=name, parameter_type="float", bounds=(0.0, 1.0)) for name in self._names
+            ]
+        )
+        self._client.configure_optimization(objective="-value")
+        self._client.configure_generation_strategy(
+            method="fast", initialization_budget=1, initialize_with_center=False, initialization_random_seed=seed
+        )
+
+    def ask(self) -> Array:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if self._open is not None:
+                self._client.mark_trial_failed(trial_index=self._open[0])
+            ((trial, parameters),) = self._client.get_next_trials(max_trials=1).items()
+        self._open = trial, np.array([parameters[name] for name in self._names], dtype=float)
+        return self._open[1].copy()
+
+    def tell(self, point: Array, value: float) -> None:
+        if self._open is not None and np.array_equal(self._open[1], point):
+            trial, self._open = self._open[0], None
+        else:
+            trial = self._client.attach_trial(parameters=dict(zip(self._names, map(float, point), strict=True)))
+        self._client.complete_trial(trial_index=trial, raw_data={"value": float(value)})
+
+
+class BoTorch:
+    """BoTorch as its tutorials use it: ``SingleTaskGP`` and ``qLogNoisyExpectedImprovement`` (needs torch)."""
+
+    def __init__(self, dimension: int, seed: int) -> None:
+        import torch
+
+        torch.manual_seed(seed)
+        self._dimension = dimension
+        self._points: list[Array] = []
+        self._values: list[float] = []
+
+    def ask(self) -> Array:
+        import torch
+        from botorch.acquisition.logei import qLogNoisyExpectedImprovement
+        from botorch.fit import fit_gpytorch_mll
+        from botorch.models import SingleTaskGP
+        from botorch.optim import optimize_acqf
+        from gpytorch.mlls import ExactMarginalLogLikelihood
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            x = torch.tensor(np.array(self._points), dtype=torch.double)
+            y = -torch.tensor(self._values, dtype=torch.double)[:, None]
+            model = SingleTaskGP(x, y)
+            fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+            acquisition = qLogNoisyExpectedImprovement(model, X_baseline=x, prune_baseline=True)
+            bounds = torch.tensor([[0.0] * self._dimension, [1.0] * self._dimension], dtype=torch.double)
+            found, _ = optimize_acqf(acquisition, bounds=bounds, q=1, num_restarts=10, raw_samples=512)
+        return found.detach().numpy().reshape(-1)
+
+    def tell(self, point: Array, value: float) -> None:
+        self._points.append(np.asarray(point, dtype=float))
+        self._values.append(float(value))
+
+
+class BayBe:
+    """BayBE's default recommender on a continuous space (needs torch)."""
+
+    def __init__(self, dimension: int, seed: int) -> None:
+        import torch
+        from baybe.objectives import SingleTargetObjective
+        from baybe.parameters import NumericalContinuousParameter
+        from baybe.recommenders import BotorchRecommender
+        from baybe.searchspace import SearchSpace
+        from baybe.targets import NumericalTarget
+
+        torch.manual_seed(seed)
+        self._names = [f"x{k}" for k in range(dimension)]
+        self._space = SearchSpace.from_product(
+            [NumericalContinuousParameter(name, bounds=(0.0, 1.0)) for name in self._names]
+        )
+        self._objective = SingleTargetObjective(NumericalTarget("value", minimize=True))
+        self._recommender = BotorchRecommender()
+        self._rows: list[dict[str, float]] = []
+
+    def ask(self) -> Array:
+        import pandas as pd
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = self._recommender.recommend(1, self._space, self._objective, pd.DataFrame(self._rows))
+        return found[self._names].to_numpy(dtype=float).reshape(-1)
+
+    def tell(self, point: Array, value: float) -> None:
+        self._rows.append(dict(zip(self._names, map(float, point), strict=True)) | {"value": float(value)})
+
+
 class Sobol:
     """A scrambled Sobol sequence, told nothing."""
 
@@ -162,6 +270,9 @@ PEERS: dict[str, tuple[Callable[[int, int], Peer], tuple[str, ...]]] = {
     "Optuna TPE": (OptunaTpe, ("optuna",)),
     "egobox": (Egobox, ("egobox",)),
     "bayesian-optimization": (BayesOpt, ("bayes_opt",)),
+    "Ax": (Ax, ("ax", "torch")),
+    "BoTorch qLogNEI": (BoTorch, ("botorch", "torch")),
+    "BayBE": (BayBe, ("baybe", "torch")),
     "Sobol": (Sobol, ()),
     "random": (Random, ()),
 }

@@ -1,4 +1,4 @@
-"""Test functions with known minima, on the unit cube, as used to compare optimizers."""
+"""Functions of the unit cube with known minima, to compare optimizers: textbook ones and real experiments."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from emulators import EXPERIMENTS, emulator
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -84,16 +85,26 @@ def ackley(u: Array) -> float:
     return float(-20 * np.exp(-0.2 * np.sqrt((x**2).mean())) - np.exp(np.cos(2 * np.pi * x).mean()) + 20 + np.e)
 
 
+#: Noise of two problems as in the recorded runs of peers, so that these stand beside live ones.
+_RECORDED_NOISE = {"hartmann3": 0.077254, "levy4": 3.659961}
+
+
 def _problem(name: str, dimension: int, function: Callable[[Array], float], minimum: float) -> list[Problem]:
     """The problem without noise, and with noise of 2 % of the spread of values."""
     sample = np.random.default_rng(0).random((20_000, dimension))
     values = np.array([function(u) for u in sample])
     scale = float(np.median(values)) - minimum
-    noise = 0.02 * float(values.max() - values.min())
+    noise = _RECORDED_NOISE.get(name, 0.02 * float(values.max() - values.min()))
     return [
         Problem(name, dimension, function, minimum, scale, 0.0),
         Problem(f"{name}-noisy", dimension, function, minimum, scale, noise),
     ]
+
+
+def experiment(name: str) -> Problem:
+    """A real experiment as a function, with the noise of its readings."""
+    found = emulator(name)
+    return Problem(name, found.dimension, found, found.minimum, found.median - found.minimum, found.noise_sd)
 
 
 @lru_cache(maxsize=1)
@@ -105,5 +116,6 @@ def problems() -> dict[str, Problem]:
         *_problem("hartmann6", 6, hartmann6, -3.322368011415),
         *_problem("levy4", 4, levy, 0.0),
         *_problem("ackley5", 5, ackley, 0.0),
+        *(experiment(name) for name in EXPERIMENTS),
     ]
     return {problem.name: problem for problem in found}

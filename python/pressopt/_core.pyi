@@ -203,6 +203,7 @@ class GaussianProcess:
 
         ``alike`` (n, n), 0 to 1: how alike the circumstances of two observations were (1: the same batch); what
         they share has the variance whose prior is ``shared``. ``warm`` starts from another process's parameters.
+        Ctrl-C stops it.
         """
 
     @staticmethod
@@ -311,6 +312,7 @@ def search_acquisition(
     objectives: Sequence[GaussianProcess],
     *,
     best: float | None = None,
+    rival: npt.NDArray[np.float64] | None = None,
     front: tuple[Sequence[Sequence[float]], Sequence[float]] | None = None,
     answer: tuple[float, Sequence[float]] | None = None,
     constraints: Sequence[tuple[GaussianProcess, float, float]] = ...,
@@ -320,7 +322,10 @@ def search_acquisition(
     starts: int = 4,
     iterations: int = 30,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Optima (k, d) and their values (k,), the best first; exactly one of best, front and answer."""
+    """Optima (k, d) and their values (k,), the best first; exactly one of best, front and answer.
+
+    ``rival`` (d,), an observation of the first objective: improvement is sought on its uncertain true value.
+    """
 
 def log_expected_improvement(
     means: npt.NDArray[np.float64],

@@ -1,8 +1,8 @@
-"""Ask and tell, skopt's plots, engines from elsewhere, and stopping rules."""
+"""Ask and tell, skopt's plots, and stopping rules."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -16,7 +16,6 @@ from pressopt.optimizer import (
     Observation,
     Optimizer,
     Proposal,
-    Question,
     Recommender,
     SmallGain,
     TargetMet,
@@ -24,9 +23,9 @@ from pressopt.optimizer import (
     first_reason,
     register_strategy,
     strategies,
+    strategy_within,
     target_probabilities,
 )
-from pressopt.optimizer.question import scores
 
 
 def branin(x: Sequence[float | int | str]) -> float:
@@ -79,41 +78,6 @@ def test_the_result_is_plotted_by_skopt() -> None:
     plt.close("all")
 
 
-@pytest.fixture
-def trees() -> Iterator[str]:
-    """skopt's extremely randomized trees, made a strategy in a dozen lines."""
-    import skopt
-
-    def propose(question: Question) -> list[Proposal]:
-        seed = int(question.generator(9).integers(1 << 31))
-        engine = skopt.Optimizer(question.space.to_skopt(), "ET", n_initial_points=0, random_state=seed)
-        told = scores(question)
-        names = question.space.names
-        engine.tell([[settings[name] for name in names] for settings, _ in told], [value for _, value in told])
-        asked = engine.ask(n_points=question.count)
-        return [Proposal(dict(zip(names, x, strict=True)), "improvement by trees") for x in asked]
-
-    if "test-trees" not in strategies():
-        register_strategy("test-trees", propose)
-    yield "test-trees"  # noqa: PT022 - strategies stay registered for the life of a process
-
-
-def test_another_engine_plugs_in(trees: str) -> None:
-    """A registered engine is selectable by name, and its proposals are made settable like ours."""
-    space = DesignSpace((Variable("p", 1, 100, scale="log", resolution=1), Variable("t", 20, 100, resolution=5)))
-    recommender = Recommender(space, (Objective("loss"),), strategy=trees, initial=4)
-    history: list[Observation] = []
-    reasons = set()
-    for trial in range(6):
-        proposal = recommender.ask(history)[0]
-        reasons.add(proposal.reason)
-        assert space.contains(proposal.settings)
-        value = float(proposal.settings["t"]) / 100
-        history.append(Observation(trial, proposal.settings, outcomes={"loss": Measurement(value, 0.0)}))
-    assert "improvement by trees" in reasons
-    assert recommender.recommend(history).expected["loss"].median < 0.5
-
-
 def test_a_name_is_taken_once() -> None:
     """Registering another engine under a known name is refused; an unknown name lists the known ones."""
     with pytest.raises(InputError, match="'gp' exists already"):
@@ -123,13 +87,13 @@ def test_a_name_is_taken_once() -> None:
 
 def test_a_strategy_that_breaks_rules_is_corrected() -> None:
     """Proposals outside of limits or already pending give way to settings that are allowed."""
-    if "test-stubborn" not in strategies():
-        register_strategy("test-stubborn", lambda question: [Proposal({"p": 1e9}, "more")] * question.count)
     space = DesignSpace((Variable("p", 1, 100, resolution=1),))
-    recommender = Recommender(space, (Objective("loss"),), strategy="test-stubborn", initial=0)
-    asked = recommender.ask([], n=4)
+    with strategy_within("stubborn", lambda question: [Proposal({"p": 1e9}, "more")] * question.count):
+        recommender = Recommender(space, (Objective("loss"),), strategy="stubborn", initial=0)
+        asked = recommender.ask([], n=4)
     assert all(space.contains(proposal.settings) for proposal in asked)
     assert len({proposal.settings["p"] for proposal in asked}) == 4
+    assert "stubborn" not in strategies()
 
 
 def flat(trials: int, slope: float) -> tuple[Recommender, list[Observation]]:

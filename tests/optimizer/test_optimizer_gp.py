@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -194,3 +197,28 @@ def test_one_sided_labels_are_bearable(label: bool) -> None:
     probability = np.exp(classifier.log_probability(np.array([[0.5, 0.5], [0.0, 1.0]])))
     assert ((probability > 0) & (probability < 1)).all()
     assert (probability[0] > 0.5) == label
+
+
+def test_ctrl_c_ends_a_long_fit() -> None:
+    """A fit of 6,000 points, half a minute long and outside of Python, ends in KeyboardInterrupt."""
+    script = """
+import numpy as np
+from pressopt._core import GaussianProcess
+x = np.random.default_rng(0).random((6_000, 2))
+print("fitting", flush=True)
+try:
+    GaussianProcess.fit(x, x[:, :1].T.copy(), np.full(len(x), 0.1))
+except KeyboardInterrupt:
+    print("interrupted")
+else:
+    print("finished")
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "fitting\n"
+        process.send_signal(signal.SIGINT)
+        try:
+            rest, _ = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert rest == "interrupted\n"

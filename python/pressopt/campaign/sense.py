@@ -309,8 +309,10 @@ def _budget(draft: Draft) -> None:
 
 def _strategy(draft: Draft) -> None:
     name = draft.values.get("strategy", {}).get("name")
+    if name is None or name in BUILT_IN_STRATEGIES:
+        return
     known = tuple(dict.fromkeys((*BUILT_IN_STRATEGIES, *strategies())))
-    if name is not None and name not in known:
+    if name not in known:
         near = near_word(name, known)
         hint = f'did you mean "{near}"? ' if near else ""
         draft.report.add(("strategy", "name"), f'"{name}" is not known: {hint}(there are {", ".join(known)})')

@@ -25,7 +25,7 @@ from pressopt.optimizer.stopping import (
     first_reason,
     target_probabilities,
 )
-from pressopt.optimizer.strategies import Strategy, register_strategy, strategies
+from pressopt.optimizer.strategies import Strategy, register_strategy, strategies, strategy_within
 from pressopt.optimizer.transfer import EarlierCampaigns, Source
 
 __all__ = [
@@ -61,5 +61,6 @@ __all__ = [
     "goals",
     "register_strategy",
     "strategies",
+    "strategy_within",
     "target_probabilities",
 ]

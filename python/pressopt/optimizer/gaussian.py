@@ -26,6 +26,9 @@ _EVEN_CHANCE = math.log(0.5)
 #: Share of what failing cells cost that a search for gain reckons with, before any has failed (assumed; on twins
 #: nothing makes it slow, and all of it keeps the search away from most good protocols).
 _FEAR = 0.3
+#: Variance of one reading, relative to that of the data, below which noise is no reason to repeat a cell: what a
+#: fit believes before the data say anything (the centre of its prior), so that they have shown less.
+_NOTABLE_NOISE = 0.01
 #: Candidates of one search: 2 to this power where gradients refine them, and where they do not.
 _NET = 9
 _NET_WITHOUT_GRADIENTS = 8
@@ -126,7 +129,7 @@ def most_gain(beliefs: Beliefs, rng: np.random.Generator) -> tuple[Array, Array]
 
 def _reached(beliefs: Beliefs, start: Array) -> float | tuple[Array, Array]:
     """What has to be improved on: a value, or a front with its corner."""
-    return to_beat(beliefs, start) if len(beliefs.objectives) == 1 else reached_front(beliefs, start)
+    return to_beat(beliefs, start)[0] if len(beliefs.objectives) == 1 else reached_front(beliefs, start)
 
 
 def _order(beliefs: Beliefs, points: Array) -> NDArray[np.intp]:
@@ -143,9 +146,10 @@ def _with_gradients(beliefs: Beliefs, candidates: Array) -> tuple[Array, Array]:
         low, high = constraint.model_bounds
         bounds.append((_plain(belief), (low - belief.shift) / belief.scale, (high - belief.shift) / belief.scale))
     first = beliefs.objectives[0]
-    best, front = None, None
+    best, rival, front = None, None, None
     if len(models) == 1:
-        best = (to_beat(beliefs) - first.shift) / first.scale
+        value, rival = to_beat(beliefs)
+        best = (value - first.shift) / first.scale
     else:
         pairs, reference = reached_front(beliefs)
         shift = np.array([belief.shift for belief in beliefs.objectives])
@@ -155,6 +159,7 @@ def _with_gradients(beliefs: Beliefs, candidates: Array) -> tuple[Array, Array]:
         candidates,
         models,
         best=best,
+        rival=rival,
         front=front,
         constraints=bounds,
         success=beliefs.feasibility.classifier,
@@ -215,8 +220,8 @@ def _good_enough(beliefs: Beliefs, points: Array, settings: Sequence[Settings]) 
     return likely
 
 
-def to_beat(beliefs: Beliefs, otherwise: Array | None = None) -> float:
-    """The best expected true value among visited points, failing cells paid for where there is physics.
+def to_beat(beliefs: Beliefs, otherwise: Array | None = None) -> tuple[float, Array | None]:
+    """The best expected true value among visited points, failing cells paid for where there is physics; and where.
 
     Under noise the luckiest reading is no measure.
     """
@@ -224,18 +229,21 @@ def to_beat(beliefs: Beliefs, otherwise: Array | None = None) -> float:
     points = beliefs.points[beliefs.valid]
     if not len(points):
         if otherwise is None:
-            return belief.shift
+            return belief.shift, None
         # An ordinary cell, not the best imaginable: that one would be worth any risk.
         usual = as_settings(beliefs.question, otherwise)
         mean = belief.at(otherwise, usual).mean
-        return float(np.median(mean + beliefs.waste(belief, mean, otherwise, usual)))
+        return float(np.median(mean + beliefs.waste(belief, mean, otherwise, usual))), None
     settings = as_settings(beliefs.question, points)
     mean = belief.at(points, settings).mean
     if not beliefs.pure:
         mean = mean + beliefs.waste(belief, mean, points, settings)
     good = _good_enough(beliefs, points, settings)
     # While nothing keeps the constraints, nearly everything improves and their probability decides.
-    return float(mean[good].min()) if good.any() else float(mean.max() + belief.scale)
+    if not good.any():
+        return float(mean.max() + belief.scale), None
+    best = int(np.flatnonzero(good)[np.argmin(mean[good])])
+    return float(mean[best]), points[best]
 
 
 def reached_front(beliefs: Beliefs, otherwise: Array | None = None) -> tuple[Array, Array]:
@@ -294,7 +302,7 @@ def _worth_repeating(beliefs: Beliefs, fresh: Settings) -> Settings | None:
     question, belief = beliefs.question, beliefs.objectives[0]
     space = question.space
     unique = {key_of(space, one): one for one, valid in zip(beliefs.settings, beliefs.valid, strict=True) if valid}
-    if len(unique) < 2 or belief.noise <= 0.0:
+    if len(unique) < 2 or belief.noise < _NOTABLE_NOISE:
         return None
     places = np.array([space.to_unit(one) for one in unique.values()])
     inside = (np.abs(places - 0.5) <= 0.5 + TOLERANCE).all(axis=1) & space.allowed(places)

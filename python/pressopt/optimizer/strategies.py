@@ -1,5 +1,8 @@
 """Ways to choose the next trials, by name, and the door through which other engines come in.
 
+A program registers an engine; an installed package brings one by an entry point of the group
+``pressopt.strategies``.
+
 A strategy is any callable from a :class:`Question` to proposals. It need not care for steps of the press,
 relations, pending trials or the bound on the risk: the recommender checks every proposal and replaces one that
 is not allowed by the next point of the Sobol sequence. It must answer the same question in the same way.
@@ -7,15 +10,19 @@ is not allowed by the next point of the Sobol sequence. It must answer the same 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pressopt.errors import InputError
 from pressopt.optimizer.observation import Proposal, Settings, Value
 from pressopt.optimizer.question import Question, scores
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 Strategy = Callable[[Question], Sequence[Proposal]]
 
@@ -33,20 +40,51 @@ def register_strategy(name: str, strategy: Strategy) -> None:
     _STRATEGIES[name] = strategy
 
 
-def strategy(name: str) -> Strategy:
-    """The engine of that name.
+@contextmanager
+def strategy_within(name: str, strategy: Strategy) -> Iterator[None]:
+    """Make an engine selectable inside a ``with`` block only: for trying one out, and for tests.
 
     Raises:
-        InputError: There is none; the message lists those that exist.
+        InputError: The name is taken by another engine.
+    """
+    register_strategy(name, strategy)
+    try:
+        yield
+    finally:
+        del _STRATEGIES[name]
+
+
+def strategy(name: str) -> Strategy:
+    """The engine of that name; one of an installed package is loaded when it is first asked for.
+
+    Raises:
+        InputError: There is none (the message lists those that exist), or its package does not load.
     """
     if name not in _STRATEGIES:
-        raise InputError(f"strategy '{name}' is not known: choose one of {sorted(_STRATEGIES)}")
+        for entry in _elsewhere().select(name=name):
+            try:
+                register_strategy(name, entry.load())
+            except (ImportError, AttributeError) as error:
+                raise InputError(
+                    f"strategy '{name}' of {entry.value} does not load ({error}): repair that package or choose "
+                    f"one of {sorted(_STRATEGIES)}"
+                ) from error
+            break
+        else:
+            raise InputError(f"strategy '{name}' is not known: choose one of {sorted(strategies())}")
     return _STRATEGIES[name]
 
 
 def strategies() -> tuple[str, ...]:
-    """Names of all engines."""
-    return tuple(sorted(_STRATEGIES))
+    """Names of all engines, those of installed packages among them."""
+    return tuple(sorted({*_STRATEGIES, *_elsewhere().names}))
+
+
+def _elsewhere() -> EntryPoints:
+    """Engines that installed packages bring."""
+    from importlib.metadata import entry_points
+
+    return entry_points(group="pressopt.strategies")
 
 
 def sobol(question: Question) -> list[Proposal]:

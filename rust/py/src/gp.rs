@@ -11,7 +11,7 @@ use pressopt_core::gp::{Classifier, Gp, GpError, Parameters, Priors, Training};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::boundary::refused;
+use crate::boundary::{Signals, refused};
 
 type Matrix<'py> = Bound<'py, PyArray2<f64>>;
 type Vector<'py> = Bound<'py, PyArray1<f64>>;
@@ -108,11 +108,15 @@ impl GaussianProcess {
         if let Some(warm) = warm {
             warm.check(x.shape()[1])?;
         }
+        let signals = Signals::default();
+        let fitted = py.detach(|| {
+            Gp::fit_while(&training, &priors, warm.map(|gp| &gp.inner), &|| {
+                signals.quiet()
+            })
+        });
+        signals.raised()?;
         Ok(Self {
-            inner: py.detach(|| match warm {
-                Some(warm) => warm.inner.refit(&training, &priors),
-                None => Gp::fit(&training, &priors),
-            }),
+            inner: fitted.expect("a fit that nobody stopped has an end"),
         })
     }
 
@@ -181,7 +185,7 @@ impl GaussianProcess {
     ) -> PyResult<(f64, f64, Vector<'py>, Vector<'py>)> {
         let point = values(&point);
         self.check(point.len())?;
-        let p = py.detach(|| self.inner.predict_with_gradient(&point));
+        let p = py.detach(|| self.inner.predict_with_gradient(&point, None));
         Ok((
             p.mean,
             p.variance,
@@ -350,13 +354,14 @@ type FrontArguments = (Vec<[f64; 2]>, [f64; 2]);
 type AnswerArguments = (f64, Vec<f64>);
 
 #[pyfunction]
-#[pyo3(signature = (candidates, objectives, *, best=None, front=None, answer=None, constraints=vec![], success=None, free, relations=vec![], starts=4, iterations=30))]
+#[pyo3(signature = (candidates, objectives, *, best=None, rival=None, front=None, answer=None, constraints=vec![], success=None, free, relations=vec![], starts=4, iterations=30))]
 #[allow(clippy::too_many_arguments)]
 fn search_acquisition<'py>(
     py: Python<'py>,
     candidates: PyReadonlyArray2<'py, f64>,
     objectives: Vec<Bound<'py, GaussianProcess>>,
     best: Option<f64>,
+    rival: Option<PyReadonlyArray1<'py, f64>>,
     front: Option<FrontArguments>,
     answer: Option<AnswerArguments>,
     constraints: Vec<(Bound<'py, GaussianProcess>, f64, f64)>,
@@ -366,8 +371,12 @@ fn search_acquisition<'py>(
     starts: usize,
     iterations: usize,
 ) -> PyResult<(Matrix<'py>, Vector<'py>)> {
+    let rival = match (&rival, objectives.first()) {
+        (Some(point), Some(model)) => model.get().inner.contrast(&values(point)),
+        _ => None,
+    };
     let (goal, needed) = match (best, front, answer) {
-        (Some(best), None, None) => (Goal::Improvement { best }, 1),
+        (Some(best), None, None) => (Goal::Improvement { best, rival }, 1),
         (None, Some((pairs, reference)), None) => {
             (Goal::Hypervolume(Front::new(&pairs, reference)), 2)
         }

@@ -12,7 +12,7 @@ mod search;
 pub use hypervolume::{Front, hypervolume};
 pub use search::{Found, LinearRelation, Search};
 
-use crate::gp::{Classifier, Gp, log_sum_exp};
+use crate::gp::{Classifier, Contrast, Gp, log_sum_exp};
 use normal::{cdf, log_cdf, log_h, log_pdf};
 
 /// What is sought.
@@ -22,6 +22,10 @@ pub enum Goal {
     Improvement {
         /// What is to be beaten.
         best: f64,
+        /// The observation that is expected to be the best. Its true value is as uncertain as others': a point close
+        /// to it cannot differ much from it (noisy expected improvement of one rival; Letham, Karrer, Ottoni and Bakshy,
+        /// Bayesian Analysis 14 (2019) 495).
+        rival: Option<Contrast>,
     },
     /// Expected growth of the area that two objectives dominate.
     Hypervolume(Front),
@@ -71,7 +75,7 @@ impl Acquisition<'_> {
         let wanted = gradient.is_some();
         let moments: Vec<Moments> = self
             .models()
-            .map(|model| Moments::at(model, point, wanted))
+            .map(|(model, rival)| Moments::at(model, point, rival, wanted))
             .collect();
         self.combine(point, &moments, gradient)
     }
@@ -81,7 +85,7 @@ impl Acquisition<'_> {
     pub fn values(&self, points: &[f64], d: usize) -> Vec<f64> {
         let columns: Vec<(Vec<f64>, Vec<f64>)> = self
             .models()
-            .map(|model| model.predict_many(points))
+            .map(|(model, rival)| model.predict_many(points, rival))
             .collect();
         points
             .chunks_exact(d)
@@ -96,17 +100,23 @@ impl Acquisition<'_> {
             .collect()
     }
 
-    /// Models of the objectives, then those of the constraints.
-    fn models(&self) -> impl Iterator<Item = &Gp> {
+    /// Models of the objectives, then those of the constraints; the first with the rival, if there is one.
+    fn models(&self) -> impl Iterator<Item = (&Gp, Option<&Contrast>)> {
+        let rival = match &self.goal {
+            Goal::Improvement { rival, .. } => rival.as_ref(),
+            _ => None,
+        };
         self.objectives
             .iter()
             .copied()
             .chain(self.constraints.iter().map(|constraint| constraint.model))
+            .enumerate()
+            .map(move |(index, model)| (model, rival.filter(|_| index == 0)))
     }
 
     fn combine(&self, point: &[f64], moments: &[Moments], mut gradient: Option<&mut [f64]>) -> f64 {
         let mut value = match &self.goal {
-            Goal::Improvement { best } => {
+            Goal::Improvement { best, .. } => {
                 let m = &moments[0];
                 let (value, by_mean, by_sd) = log_improvement(m.mean, m.sd, *best);
                 m.add(by_mean, by_sd, gradient.as_deref_mut());
@@ -175,9 +185,9 @@ struct Moments {
 }
 
 impl Moments {
-    fn at(model: &Gp, point: &[f64], gradient: bool) -> Self {
+    fn at(model: &Gp, point: &[f64], rival: Option<&Contrast>, gradient: bool) -> Self {
         if gradient {
-            let p = model.predict_with_gradient(point);
+            let p = model.predict_with_gradient(point, rival);
             let sd = p.variance.sqrt();
             let sd_gradient = p.variance_gradient.iter().map(|v| 0.5 * v / sd).collect();
             return Self {
@@ -187,8 +197,8 @@ impl Moments {
                 sd_gradient,
             };
         }
-        let (mean, variance) = model.predict(point);
-        Self::plain(mean, variance.sqrt())
+        let (means, variances) = model.predict_many(point, rival);
+        Self::plain(means[0], variances[0].sqrt())
     }
 
     fn plain(mean: f64, sd: f64) -> Self {

@@ -3,7 +3,7 @@
 use super::kernel::{Kernel, matern};
 use super::minimize::{Stop, minimize};
 use super::triangle::{Triangle, add_scaled, dot, row};
-use super::{Parameters, Priors, Training};
+use super::{GoOn, Parameters, Priors, Training};
 
 /// Bounds of the parameters on the model's scale; wide enough that only the priors are felt in practice.
 const LENGTH_SCALE: (f64, f64) = (1e-2, 1e3);
@@ -224,10 +224,13 @@ pub(crate) fn log_sum_exp(logs: &[f64]) -> (f64, Vec<f64>) {
 }
 
 /// The parameters of largest evidence times prior; near `warm` when it is given, else from several starts.
+///
+/// What is found when `go_on` says no is the best so far, or the start.
 pub(super) fn maximize(
     training: &Training,
     priors: &Priors,
     warm: Option<&Parameters>,
+    go_on: GoOn<'_>,
 ) -> Parameters {
     let (d, n) = (training.d, training.noise.len());
     let prior = |theta: &[f64], gradient: &mut [f64]| -> f64 {
@@ -257,6 +260,9 @@ pub(super) fn maximize(
         let problem = Problem::new(training, priors.mean_variance, points, members);
         minimize(
             |t, g| {
+                if !go_on() {
+                    return f64::NAN;
+                }
                 let value = problem.evidence(t, g);
                 let value = value + prior(t, g);
                 g.iter_mut().for_each(|each| *each = -*each);

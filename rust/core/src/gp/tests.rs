@@ -95,8 +95,18 @@ fn every_acquisition_has_the_gradient_of_its_value() {
     let classifier = Classifier::fit(training.x.clone(), 3, &success).unwrap();
     let front = Front::new(&[[0.1, 0.9], [0.5, 0.2], [0.9, -0.3]], [2.0, 2.0]);
     let goals = [
-        Goal::Improvement { best: -0.4 },
-        Goal::Improvement { best: -9.0 },
+        Goal::Improvement {
+            best: -0.4,
+            rival: None,
+        },
+        Goal::Improvement {
+            best: -9.0,
+            rival: None,
+        },
+        Goal::Improvement {
+            best: -0.4,
+            rival: gp.contrast(&training.x[6..9]),
+        },
         Goal::Hypervolume(front),
         Goal::Answer {
             caution: 0.7,
@@ -233,4 +243,29 @@ fn bad_numbers_are_refused() {
         Training::new(vec![0.5; 3], 2, vec![vec![0.0]], vec![0.0], vec![0.0]),
         Err(GpError::Shape(_))
     ));
+}
+
+#[test]
+fn two_nearly_equal_points_cannot_differ_much() {
+    let training = example(15, 1);
+    let gp = Gp::with_parameters(&training, parameters(), 0.5).unwrap();
+    let rival = gp.contrast(&training.x[..3]).unwrap();
+    let at = |shift: f64| {
+        let p = [training.x[0] + shift, training.x[1], training.x[2]];
+        (gp.predict_many(&p, Some(&rival)).1[0], gp.predict(&p).1)
+    };
+    assert!(at(0.0).0 < 1e-12 && at(1e-3).0 < 1e-3 * at(1e-3).1);
+    // What shares nothing with it is as uncertain as both together.
+    let far = [40.0, 40.0, 40.0];
+    let known_mean = Gp::with_parameters(&training, parameters(), 0.0).unwrap();
+    let rival = known_mean.contrast(&training.x[..3]).unwrap();
+    let both = known_mean.predict(&far).1 + rival.variance;
+    assert!((known_mean.predict_many(&far, Some(&rival)).1[0] - both).abs() < 1e-9);
+    assert!(gp.contrast(&far).is_none());
+}
+
+#[test]
+fn a_fit_that_shall_not_go_on_ends_without_a_process() {
+    let training = example(70, 1);
+    assert!(Gp::fit_while(&training, &Priors::for_dimension(3), None, &|| false).is_none());
 }

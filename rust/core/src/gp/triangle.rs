@@ -55,6 +55,9 @@ fn dot_four(a: &[f64], b: [&[f64]; 4]) -> [f64; 4] {
     totals
 }
 
+/// Rows between two looks at whether to go on.
+const PATIENCE: usize = 32;
+
 /// How many right-hand sides are solved side by side.
 pub(crate) const LANES: usize = 8;
 
@@ -81,8 +84,20 @@ pub(crate) struct Triangle {
 
 impl Triangle {
     /// Factor of a symmetric matrix given by its packed lower half; `None` when it is not positive definite.
-    pub(crate) fn factor(mut packed: Vec<f64>, size: usize) -> Option<Self> {
+    pub(crate) fn factor(packed: Vec<f64>, size: usize) -> Option<Self> {
+        Self::factor_while(packed, size, &|| true)
+    }
+
+    /// The same; `None` also when `go_on`, asked every few rows, says no.
+    pub(crate) fn factor_while(
+        mut packed: Vec<f64>,
+        size: usize,
+        go_on: super::GoOn<'_>,
+    ) -> Option<Self> {
         for i in 0..size {
+            if i % PATIENCE == PATIENCE - 1 && !go_on() {
+                return None;
+            }
             let (done, rest) = packed.split_at_mut(row(i));
             let current = &mut rest[..=i];
             let at = |j: usize| &done[row(j)..=row(j) + j];
