@@ -7,6 +7,8 @@ force and how far the true force ever went, the virtual analyser whether its cel
 from __future__ import annotations
 
 import contextlib
+import functools
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -18,14 +20,19 @@ from pressopt.assembly import SilentWatcher, open_laboratory
 from pressopt.campaign import events as e
 from pressopt.campaign.experiment import Device, Experiment
 from pressopt.campaign.experiment_file import load_experiment
+from pressopt.campaign.laboratory import Laboratory
 from pressopt.campaign.lifecycle import Phase, PressPhase
 from pressopt.campaign.replay import CampaignState, TrialState, replay
-from pressopt.campaign.runner import Runner, StopRequest
+from pressopt.campaign.runner import Runner
+from pressopt.campaign.watching import StopRequest
 from pressopt.clock import FastClock
 from pressopt.errors import InstrumentError, JournalError, NeedsPersonError, PressoptError
+from pressopt.instruments import MethodScriptAnalyzer, ProfilePress, machine, methodscript_link
+from pressopt.instruments.device import RegisterDevice
 from pressopt.optimizer.observation import Proposal
 from pressopt.pressing import PressReading
 from pressopt.pressing.watch import made_safe
+from pressopt.profiles import DeviceProfile, load_profile
 from pressopt.store import SqliteJournal
 from pressopt.store.places import journal_of
 from pressopt.twin.laboratory import VirtualBench
@@ -39,6 +46,10 @@ PHASES = ("idle", "ramp", "hold", "cool", "sweep", "release")
 #: The least that an unshorted pellet of this experiment can have, Ω: 1 mm at 2.6 mS/cm over 1.27 cm².
 SEPARATOR_OHM = 30.0
 _STEPS = 20
+
+
+#: In a hurry, all wall times of a wire (reply, silence, coming back) are this share of the profile's.
+HURRY = 0.3
 
 
 class LeftError(BaseException):
@@ -67,9 +78,9 @@ class WitnessClock(FastClock):
         for _ in range(_STEPS if self.bench is not None and seconds > 0.2 else 1):
             super().sleep_s(seconds / (_STEPS if self.bench is not None and seconds > 0.2 else 1))
             if self.bench is not None:
-                self.bench.plant()  # lets planned faults and the watchdog happen at their times
-                machine = self.bench._machine
-                self.highest_kn = max(self.highest_kn, machine.force_kn(self.now_s() + self.bench._offset_s))
+                with self.bench._lock:
+                    bench_s = self.bench._enter()  # lets planned faults and the watchdog happen at their times
+                    self.highest_kn = max(self.highest_kn, self.bench._machine.force_kn(bench_s))
 
 
 @dataclass
@@ -82,6 +93,8 @@ class Rig:
     served: list[TwinServer] = field(default_factory=list)
     loaded: Counter[int] = field(default_factory=Counter)
     states: list[PressReading] = field(default_factory=list)
+    laboratory: Laboratory | None = None
+    share: float = 1.0
 
     @property
     def server(self) -> TwinServer:
@@ -92,6 +105,21 @@ class Rig:
         bench = self.server.bench
         assert isinstance(bench, VirtualBench)
         return bench
+
+    def give_up_soon(self) -> None:
+        """From now on nobody will answer: do not wait long for it."""
+        methodscript_link._LOOK_S = 0.02  # restored with everything else that the rig has patched
+        machine._RECONNECT_S = 0.2
+        assert self.laboratory is not None
+        press, analyzer = self.laboratory.press, self.laboratory.analyzer
+        assert isinstance(press, ProfilePress)
+        assert isinstance(press.device, RegisterDevice)
+        press.device.link._silence_s = press.device._modbus._timeout_s = 0.03
+        assert isinstance(analyzer, MethodScriptAnalyzer)
+        of_link = analyzer.link._profile.link
+        analyzer.link._profile = replace(
+            analyzer.link._profile, link=replace(of_link, timeout_s=0.1, silence_s=0.1, retries=0)
+        )
 
     def inject(self, fault: str, **values: float) -> None:
         self.bench.inject(fault, **values)
@@ -116,7 +144,7 @@ class Rig:
         opened = SqliteJournal.open(path) if path.exists() else SqliteJournal.create(path)
         with contextlib.closing(opened):
             laboratory = open_laboratory(experiment or self.experiment, self.folder, clock=self.clock)
-            self.clock.bench = self.bench
+            self.clock.bench, self.laboratory = self.bench, laboratory
             try:
                 before(self, laboratory)
                 stop = StopRequest()
@@ -201,13 +229,27 @@ class _At(SilentWatcher):
             self._now("sweep")
 
 
+@functools.cache
+def _experiment(trials: int) -> Experiment:
+    """Read once: it is checked at length, and frozen."""
+    with tempfile.TemporaryDirectory() as folder:
+        return load_experiment(experiment_file(Path(folder), trials=trials))
+
+
 @contextlib.contextmanager
-def rig(folder: Path, monkeypatch: Any, *, serial: bool = False, trials: int = 5) -> Iterator[Rig]:
+def rig(
+    folder: Path, monkeypatch: Any, *, serial: bool = False, trials: int = 5, hurry: bool = False
+) -> Iterator[Rig]:
     """A rig whose machine counts how often each cell was brought to its stage's force anew.
 
-    ``serial``: the press is on a serial line, where checksums and echoes are.
+    Args:
+        folder: For journal and twin.
+        monkeypatch: Pytest's.
+        serial: The press is on a serial line, where checksums and echoes are.
+        trials: Budget.
+        hurry: Wait for wires a share (:data:`HURRY`) of what the profiles say.
     """
-    made = Rig(load_experiment(experiment_file(folder, trials=trials)), folder / "campaign", WitnessClock())
+    made = Rig(_experiment(trials), folder / "campaign", WitnessClock(), share=HURRY if hurry else 1.0)
     if serial:
         plan = replace(made.experiment.laboratory, press=Device("generic-plc-press-rtu"))
         made.experiment = replace(made.experiment, laboratory=plan)
@@ -231,7 +273,16 @@ def rig(folder: Path, monkeypatch: Any, *, serial: bool = False, trials: int = 5
         if not isinstance(leaving, LeftError):  # who is killed makes nothing safe
             made_safe(make_safe, leaving)
 
+    def hurried(name: str) -> DeviceProfile:
+        loaded = load_profile(name)
+        link = loaded.link
+        timeout_s, silence_s = made.share * link.timeout_s, made.share * link.silence_s
+        return replace(loaded, link=replace(link, timeout_s=timeout_s, silence_s=silence_s))
+
     with monkeypatch.context() as patch:
+        patch.setattr("pressopt.assembly.load_profile", hurried)
+        patch.setattr(machine, "_RECONNECT_S", made.share * machine._RECONNECT_S)
+        patch.setattr(methodscript_link, "_LOOK_S", made.share * methodscript_link._LOOK_S)
         patch.setattr("pressopt.campaign.runner.made_safe", dies)
         patch.setattr(served, "TwinServer", Watched)
         patch.setattr("pressopt.twin.laboratory.VirtualBench", Counted)

@@ -19,8 +19,9 @@ from pressopt.campaign.laboratory import Laboratory
 from pressopt.campaign.lifecycle import CampaignPhase
 from pressopt.campaign.physics_prior import SurrogatePrior
 from pressopt.campaign.replay import CampaignState, TrialState, replay
-from pressopt.campaign.runner import Runner, StopRequest, Watcher, recommendation_to_json
+from pressopt.campaign.runner import Runner, recommendation_to_json
 from pressopt.campaign.trial_cost import TrialCost
+from pressopt.campaign.watching import StopRequest, Watcher
 from pressopt.clock import AttendedClock, Clock, FastClock, WallClock
 from pressopt.errors import DeviceFault, ExperimentError, InputError, JournalError, LimitError
 from pressopt.export.document import document_bytes, read_document
@@ -41,6 +42,7 @@ from pressopt.instruments import (
     connect_analyzer,
     connect_changer,
     connect_cycler,
+    connect_indicator,
     connect_laminator,
     connect_meter,
     connect_press,
@@ -96,7 +98,7 @@ def open_laboratory(experiment: Experiment, folder: Path, *, clock: Clock | None
     follower: Follower | None = None
     if wanted.kind == "twin":
         clock = clock or FastClock(_twin_time_s(folder))
-        urls, follower, stop = _serve_twin(experiment, folder, profiles, clock)
+        urls, follower, stop = _serve_twin(experiment, folder, profiles, _wired(profiles), clock)
         on_close.append(stop)
     clock = clock or WallClock()
     laboratory = Laboratory(clock=clock, on_close=on_close)
@@ -109,7 +111,7 @@ def open_laboratory(experiment: Experiment, folder: Path, *, clock: Clock | None
             laboratory.press = machine
         else:
             laboratory.laminator = machine
-    wired = {role: profile for role, profile in profiles.items() if role not in worked}
+    wired = _wired(profiles)
     try:
         taps = _taps(wired, folder, on_close)
         automatic = wanted.loading == "automatic" and not worked
@@ -125,8 +127,21 @@ def _beside(experiment: Experiment, profile: str) -> str:
     return str(path) if profile.endswith(".toml") else profile
 
 
+def _wired(profiles: Mapping[str, DeviceProfile]) -> dict[str, DeviceProfile]:
+    """The devices with a wire, by role: all but a machine that a person works, with the indicator beside them."""
+    wired = {role: profile for role, profile in profiles.items() if profile.link.engine != "person"}
+    for role, profile in profiles.items():
+        if role not in wired:
+            wired.update(profile.parts)
+    return wired
+
+
 def _serve_twin(
-    experiment: Experiment, folder: Path, profiles: Mapping[str, DeviceProfile], clock: Clock
+    experiment: Experiment,
+    folder: Path,
+    profiles: Mapping[str, DeviceProfile],
+    wired: Mapping[str, DeviceProfile],
+    clock: Clock,
 ) -> tuple[dict[str, str], Follower, Callable[[], None]]:
     """Start the virtual laboratory behind real wires.
 
@@ -150,7 +165,6 @@ def _serve_twin(
         )
     except BenchRefusal as refusal:
         raise DeviceFault(str(refusal)) from refusal
-    wired = {role: profile for role, profile in profiles.items() if profile.link.engine != "person"}
     server = TwinServer(bench, wired, clock)
     server.__enter__()
     return dict(server.urls), BenchFollower(bench, clock), lambda: server.__exit__(None, None, None)
@@ -198,6 +212,10 @@ def _connect(
         laboratory.laminator = connect_laminator(
             profiles["laminator"], clock, url=urls.get("laminator"), tap=taps.get("laminator")
         )
+    if "indicator" in profiles:
+        laboratory.indicator = connect_indicator(
+            profiles["indicator"], clock, url=urls.get("indicator"), tap=taps.get("indicator")
+        )
     if automatic:
         laboratory.changer = connect_changer(laboratory.machine)
         if laboratory.changer is None:
@@ -206,10 +224,14 @@ def _connect(
                 "say loading = 'person'"
             )
     capability, limit_kn = laboratory.capability, math.inf
+    hottest_c = experiment.limits.temperature_c
+    limit_c = math.inf if hottest_c is None else hottest_c
     if isinstance(capability, PressCapability):
         limit_kn = most_kn(capability, experiment.cell.die, experiment.limits)
     attended = AttendedClock(
-        clock, period_s=ATTENTION_S, attend=lambda: watched(laboratory.machine, limit_kn=limit_kn)
+        clock,
+        period_s=ATTENTION_S,
+        attend=lambda: watched(laboratory.machine, limit_kn=limit_kn, limit_c=limit_c),
     )
     laboratory.waiting = attended
     potentiostats: dict[str, MethodScriptLink] = {}  # one of them may measure impedance and cycle

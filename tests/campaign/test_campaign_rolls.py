@@ -8,7 +8,7 @@ from pathlib import Path
 from pressopt.assembly import SilentWatcher, begin_campaign
 from pressopt.campaign.experiment_file import load_experiment
 from pressopt.campaign.replay import TrialState
-from pressopt.campaign.runner import StopRequest
+from pressopt.campaign.watching import StopRequest
 from processes import EXPERIMENTS
 
 

@@ -10,7 +10,7 @@ from pressopt.assembly import Campaign, SilentWatcher, begin_campaign, continue_
 from pressopt.campaign import events as e
 from pressopt.campaign.lifecycle import Phase
 from pressopt.campaign.replay import CampaignState, TrialState
-from pressopt.campaign.runner import StopRequest
+from pressopt.campaign.watching import StopRequest
 from pressopt.pressing import PressReading, PressState
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "li-lpscl-symmetric.toml"

@@ -42,12 +42,13 @@ def act(of: Rig, what: str, chance: random.Random) -> None:
         case "nothing":
             pass
         case "line":
-            press.delay_s = 0.7
+            press.delay_s = 0.7 * of.share
             press.plan(chance.choice(LINE), times=chance.choice((1, 1, 1, 2)))
         case "busy":
             of.server.slaves["press"].refuse_next(ExceptionCode.DEVICE_BUSY, times=chance.choice((1, 2)))
         case "gone":
             press.plan(Fault.DEAF, times=1000)
+            of.give_up_soon()
         case "killed":
             raise LeftError
         case _:
@@ -80,7 +81,7 @@ def test_a_day_of_random_faults(seed: int, tmp_path: Path, monkeypatch: pytest.M
     chance = random.Random(seed)
     seen: dict[str, int] = {}
     began_s = wall_monotonic_s()
-    with rig(tmp_path, monkeypatch, serial=True, trials=5000) as of:
+    with rig(tmp_path, monkeypatch, serial=True, trials=5000, hurry=True) as of:
         limit_kn = of.experiment.cell.die.force_kn(120.0)
         while of.clock.now_s() < DAY_S:
             at, what = harm(chance)

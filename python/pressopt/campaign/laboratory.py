@@ -9,7 +9,7 @@ from pressopt.campaign.by_hand import Follower
 from pressopt.clock import Clock
 from pressopt.impedance.ports import Cycler, ImpedanceAnalyzer, ResistanceMeter
 from pressopt.pressing import Laminator, LaminatorCapability, Press, PressCapability, SampleChanger
-from pressopt.pressing.by_hand import HandPress
+from pressopt.pressing.by_hand import ForceIndicator, HandPress
 
 
 @dataclass
@@ -27,6 +27,7 @@ class Laboratory:
         cycler: Cycles the cell after its measurement, or None.
         by_hand: Where a person works the press: how; ``press`` then only says what it can do.
         follower: The virtual press that does what that person says, or None.
+        indicator: The load indicator beside that person, or None.
         on_close: Called last, in order (servers of a twin, ...).
     """
 
@@ -40,6 +41,7 @@ class Laboratory:
     cycler: Cycler | None = None
     by_hand: HandPress | None = None
     follower: Follower | None = None
+    indicator: ForceIndicator | None = None
     on_close: list[Callable[[], None]] = field(default_factory=list)
 
     @property
@@ -74,7 +76,7 @@ class Laboratory:
     def close(self) -> None:
         """Close every line, then what serves them; the first error is raised after all were tried."""
         errors: list[Exception] = []
-        parts = (self.press, self.laminator, self.analyzer, self.meter, self.cycler)
+        parts = (self.press, self.laminator, self.analyzer, self.meter, self.cycler, self.indicator)
         closers = [part.close for part in parts if part is not None]
         for close in (*closers, *self.on_close):
             try:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
-from typing import Protocol
+from dataclasses import asdict
 
 from pressopt.campaign import events as e
-from pressopt.campaign.by_hand import AskPerson, ByHand, Said, finished
+from pressopt.campaign.by_hand import AskPerson, ByHand, Told
 from pressopt.campaign.experiment import Experiment
 from pressopt.campaign.journal import Journal, Wish, digest_of
 from pressopt.campaign.laboratory import Laboratory
 from pressopt.campaign.lifecycle import CampaignPhase, Phase, PressPhase
 from pressopt.campaign.measuring import Measuring, SeparatorResistance
 from pressopt.campaign.replay import CampaignState, TrialState, check_wish, on_restart, replay
+from pressopt.campaign.watching import GuardedWatcher, StopRequest, Watcher
 from pressopt.clock import wall_pause_s
 from pressopt.errors import (
     DeviceError,
@@ -49,64 +49,6 @@ INBOX_PERIOD_S = 0.5
 
 class _BrokenOff(Exception):  # noqa: N818 - not an error: a person asked for it
     """A measurement was broken off on request."""
-
-
-class StopRequest:
-    """How a person (Ctrl-C) or the system (SIGTERM) asks a running campaign to end.
-
-    The first request lets the trial in flight end; the second, or ``now``, breaks it off and makes the press safe.
-    """
-
-    def __init__(self) -> None:
-        self.requested = False
-        self.now = False
-
-    def ask(self, *, now: bool = False) -> None:
-        """Ask once; asking again, or with ``now``, breaks off what runs."""
-        self.now = self.now or now or self.requested
-        self.requested = True
-
-
-class Watcher(Protocol):
-    """Sees what the runner does, to show it; must not change anything."""
-
-    def on_entry(self, event: e.Event, state: CampaignState) -> None: ...
-
-    def on_reading(self, trial: TrialState, reading: PressReading | LaminatorReading) -> None: ...
-
-    def on_point(self, trial: TrialState, done: int, planned: int) -> None: ...
-
-    def on_wait(self, message: str) -> None: ...
-
-
-class _Guarded:
-    """A watcher whose failure (a closed pipe, say) never reaches an act: the campaign stops after it."""
-
-    def __init__(self, watcher: Watcher, stop: StopRequest) -> None:
-        self._watcher = watcher
-        self._stop = stop
-        self.error: Exception | None = None
-
-    def _tell(self, what: Callable[[], None]) -> None:
-        if self.error is not None:
-            return
-        try:
-            what()
-        except Exception as error:  # noqa: BLE001 - kept, and raised once nothing moves any more
-            self.error = error
-            self._stop.ask()
-
-    def on_entry(self, event: e.Event, state: CampaignState) -> None:
-        self._tell(lambda: self._watcher.on_entry(event, state))
-
-    def on_reading(self, trial: TrialState, reading: PressReading | LaminatorReading) -> None:
-        self._tell(lambda: self._watcher.on_reading(trial, reading))
-
-    def on_point(self, trial: TrialState, done: int, planned: int) -> None:
-        self._tell(lambda: self._watcher.on_point(trial, done, planned))
-
-    def on_wait(self, message: str) -> None:
-        self._tell(lambda: self._watcher.on_wait(message))
 
 
 class Runner:
@@ -149,7 +91,7 @@ class Runner:
         self.laboratory = laboratory
         self.recommender = recommender
         self.stop = stop or StopRequest()
-        self.watcher = _Guarded(watcher, self.stop)
+        self.watcher = GuardedWatcher(watcher, self.stop)
         self._software = software or {}
         self._changes = changes or {}
         self._confirm = confirm
@@ -374,7 +316,10 @@ class Runner:
     ) -> None:
         """Write down what a person said, with what follows from it."""
         if isinstance(event, e.PersonAnswered):
-            self._answered(self.state.trial(event.trial), event, actor=actor, settles=settles)
+            trial = self.state.trial(event.trial)
+            if self._hand is None or trial.question is None:
+                raise LifecycleError(f"trial {trial.number} asks nothing of a person")
+            self._take(self._hand.heard(trial, event, self.experiment.protocol(trial.settings)), settles=settles)
             return
         if isinstance(event, e.Loaded):
             self._seen_loaded.add(event.trial)
@@ -402,7 +347,8 @@ class Runner:
             case Phase.LOADED:
                 self._press(trial)
             case Phase.PRESSING if self._hand is not None:
-                self._work(trial, self._hand)
+                protocol = self.experiment.protocol(trial.settings)
+                self._take(self._hand.turn(trial, protocol, ask=self._ask, stop=self.stop.now))
             case Phase.MEASURING:
                 self._measure(trial)
             case _:
@@ -521,44 +467,25 @@ class Runner:
         limit_kn = math.inf
         if isinstance(lab.capability, PressCapability):
             limit_kn = most_kn(lab.capability, experiment.cell.die, experiment.limits)
-        return ByHand(lab.by_hand, lab.clock, limit_kn, lab.follower, INBOX_PERIOD_S)
+        return ByHand(
+            lab.by_hand,
+            lab.clock,
+            limit_kn,
+            experiment.achieved_settings,
+            follower=lab.follower,
+            indicator=lab.indicator,
+            pause_s=INBOX_PERIOD_S,
+        )
 
-    def _work(self, trial: TrialState, hand: ByHand) -> None:
-        """One moment of a pressing by hand: put the question, hear the answer, or let time pass."""
-        if self.stop.now:
-            note = e.PersonAnswered(
-                trial.number, hand.number(trial), action="abort", why="broken off on request", by="operator"
-            )
-            self._answered(trial, note, actor=ACTOR)
+    def _take(self, told: Told | None, *, settles: tuple[int, ...] = ()) -> None:
+        """Write down what a person at a manual press said, with what follows from it."""
+        if told is None:
+            if settles:
+                self._record(settles=settles)
             return
-        again = hand.again(trial, self.experiment.protocol(trial.settings))
-        if again is not None:
-            self._record(again)
-            return
-        said: Said | None = hand.wait(trial, self._ask)
-        if said is not None:
-            event, blobs = said
-            self._hear(event, actor=event.by or ACTOR, blobs=blobs)
-
-    def _answered(
-        self, trial: TrialState, said: e.PersonAnswered, *, actor: str, settles: tuple[int, ...] = ()
-    ) -> None:
-        """Write down an answer of the person at the press, with what follows from it."""
-        if self._hand is None or trial.question is None:
-            raise LifecycleError(f"trial {trial.number} asks nothing of a person")
-        events, record = self._hand.heard(trial, said, self.experiment.protocol(trial.settings))
-        blobs: tuple[bytes, ...] = ()
-        if record is not None:
-            achieved = self.experiment.achieved_settings(record, trial.settings)
-            done, data = finished(trial, record, achieved)
-            blobs = (data,)
-            faults = [event for event in events if isinstance(event, e.Faulted)]
-            events = [replace(one, record=done.record) if one in faults else one for one in events]
-            if faults:
-                self.watcher.on_wait("release the press by hand now, and switch its heater off")
-            else:
-                events.append(done)
-        self._record(*events, actor=actor, blobs=blobs, settles=settles)
+        self._record(*told.events, actor=told.actor or ACTOR, blobs=told.blobs, settles=settles)
+        if told.notice:
+            self.watcher.on_wait(told.notice)
 
     def _fault(self, trial: TrialState, error: InstrumentError) -> None:
         """Make the press safe, keep what was recorded, and write both down."""

@@ -54,16 +54,16 @@ class AtPress:
         self._said_s = 0.0
         self._prompted = ""
 
-    def __call__(self, trial: TrialState, question: Question, left_s: float) -> Said | None:
+    def __call__(self, trial: TrialState, question: Question, left_s: float, shown: str) -> Said | None:
         """Put the question if it is new, hear what was typed, and return an answer once it is whole."""
         key = (trial.number, question.number, question.problem)
         if self._open != key:
             self._open = key
             self._begin(trial, question, left_s)
         running = left_s > 0 and not question.early
-        self._say_timer(question, left_s)
+        self._say_timer(question, left_s, shown)
         if not running:
-            self._prompt(question)
+            self._prompt(question, shown)
         line = self._read()
         return None if line is None else self._hear(trial, question, line.strip(), running=running)
 
@@ -87,23 +87,25 @@ class AtPress:
             for line in textwrap.wrap(text, _WIDTH - 4):
                 self._write(f"    {line}")
 
-    def _say_timer(self, question: Question, left_s: float) -> None:
+    def _say_timer(self, question: Question, left_s: float, shown: str) -> None:
         if question.timer_s <= 0 or question.early or left_s > self._said_s:
             return
         step_s = _SAY_LAST_S if left_s <= _SAY_EVERY_S else _SAY_EVERY_S
-        self._write(f"    {_minutes(left_s)} left" if left_s > 0 else "    time is up")
+        told = f"{_minutes(left_s)} left" if left_s > 0 else "time is up"
+        self._write(f"    {told}, the load indicator shows {shown}" if shown else f"    {told}")
         self._said_s = max(0.0, left_s - step_s) if left_s > 0 else -1.0
 
-    def _prompt(self, question: Question) -> None:
+    def _prompt(self, question: Question, shown: str) -> None:
         field = self._next(question)
         if field is None:
-            text = "    press Enter when it is done: "
+            text = f"    {shown}, press Enter when it is done: " if shown else "    press Enter when it is done: "
         else:
             again = "once more, " if field.name in self._values else ""
             text = f"    {again}{field.label} [{field.unit}]: "
         if text != self._prompted:
+            again = "\r" if field is None and shown and self._prompted else ""  # the same line, with the new force
             self._prompted = text
-            click.echo(text, nl=False)
+            click.echo(again + text, nl=False)
 
     def _next(self, question: Question) -> Field | None:
         """The field to be entered next: each value, then each once more."""

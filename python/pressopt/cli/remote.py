@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pressopt.campaign.events import Event
     from pressopt.campaign.experiment import Experiment
     from pressopt.campaign.replay import CampaignState
-    from pressopt.campaign.runner import Watcher
+    from pressopt.campaign.watching import Watcher
     from pressopt.service.client import Client
 
 

@@ -20,7 +20,7 @@ from click.exceptions import Exit
 if TYPE_CHECKING:
     from pressopt.assembly import Campaign
     from pressopt.campaign.replay import TrialState
-    from pressopt.campaign.runner import StopRequest, Watcher
+    from pressopt.campaign.watching import StopRequest, Watcher
 
 #: Exit code when the campaign ended without reaching the target it was given.
 TARGET_MISSED = 3
@@ -148,7 +148,7 @@ def _go(campaign: Campaign, *, as_json: bool, quiet: bool) -> None:
     from rich.console import Console
 
     from pressopt.campaign.lifecycle import CampaignPhase
-    from pressopt.campaign.runner import StopRequest
+    from pressopt.campaign.watching import StopRequest
     from pressopt.cli.progress import JsonWatcher, LineWatcher, LiveWatcher
     from pressopt.export.repetition import falls_short
     from pressopt.export.summary import final_summary

@@ -92,15 +92,24 @@ class MethodScriptLink:
         return said
 
     def start(self, script: str) -> None:
-        """Load and run a script; raises DeviceError when the device does not take it."""
-        self._write(script)
-        answer = self._next_line()
-        error = refusal(answer, device=self.name)
-        if error is not None:
-            raise error
-        if answer != "e":
+        """Load and run a script; one that runs already, or a damaged answer, is broken off first.
+
+        Raises:
+            DeviceError: The device does not take it.
+            ReplyError: It answers something else, again.
+        """
+        for again in (True, False):
+            self._write(script)
+            answer = self._next_line()
+            error = refusal(answer, device=self.name)
+            if error is not None:
+                raise error
+            if answer == "e":
+                return
             self._in_step = False
-            raise ReplyError(f"{self.name} answered a script with {answer!r}: expected 'e'")
+            if again:
+                self.get_in_step()
+        raise ReplyError(f"{self.name} answered a script with {answer!r}: expected 'e'")
 
     def packages(self, guesses_s: Sequence[float]) -> Iterator[str]:
         """Every package of the script that runs, as its text, letting laboratory time pass for each.

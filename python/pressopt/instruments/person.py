@@ -24,7 +24,7 @@ class ManualPress:
     """A press without wires; see :class:`pressopt.pressing.Press` for the port.
 
     Args:
-        profile: Of kind press and engine person.
+        profile: Of kind press and engine person; with a part ``indicator`` the force is read by wire from that.
         clock: Laboratory time.
         die: Area over which force becomes pressure.
     """
@@ -34,12 +34,18 @@ class ManualPress:
         self._capability = press_capability(profile)
         machine = profile.press
         assert machine is not None  # press_capability has looked
+        indicator = profile.parts["indicator"].indicator if profile.parts else None
+        if indicator is None:
+            gauge = Gauge(machine.gauge_unit, profile.kn_per(machine.gauge_unit), machine.gauge_step)
+        else:
+            gauge = Gauge("kN", 1.0, indicator.resolution_kn)
         others = [unit for unit in _SAID if unit != "oil bar" or machine.ram_diameter_mm is not None]
         self.by_hand = HandPress(
             capability=self._capability,
-            gauge=Gauge(machine.gauge_unit, profile.kn_per(machine.gauge_unit), machine.gauge_step),
+            gauge=gauge,
             die=die,
             other=tuple((unit, profile.kn_per(unit)) for unit in others),
+            indicated=indicator is not None,
         )
 
     @property

@@ -17,157 +17,52 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import Protocol, cast
 
 import numpy as np
 
 from pressopt.pressing.press import LaminatorCapability, PressCapability
 from pressopt.pressing.protocol import Die, PressingProtocol, RollStage, Stage
+from pressopt.pressing.questions import EARLY_REL, Answer, Field, Gauge, Kind, Question, problem_of
 from pressopt.pressing.record import PressRecord, StageRecord
 
 #: A value further from what was asked than this share, and than three steps of the gauge, needs a word on why.
 UNEXPLAINED_REL = 0.25
 UNEXPLAINED_STEPS = 3
-#: A hold that ends earlier than this share of its time needs a word on why.
-EARLY_REL = 0.05
-#: Two entries of one value are the same when they differ by less than this share.
-SAME_REL = 1e-6
 #: Platens of a manual press take about this long per kelvin; shown as a guess only (assumed).
 HEATING_S_PER_K = 5.0
 #: The band in which a person keeps the gauge during a hold, relative; never less than one step of the gauge.
 KEEP_REL = 0.05
 #: A temperature further off than this needs a word on why, °C.
 UNEXPLAINED_C = 5.0
+#: What a load indicator adds to an answer: mean, standard deviation and highest force of the step.
+MEAN, SPREAD, HIGHEST = "gauge_mean", "gauge_sd", "gauge_highest"
+#: Force as an indicator showed it in the course of a step: (s since it was asked, kN), in order.
+Trace = Sequence[tuple[float, float]]
 #: Standard deviation of a ramp rate that nobody timed, relative (assumed).
 UNTIMED_REL = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Gauge:
-    """What the person reads force from.
+class IndicatedForce(Protocol):
+    """One look at a load indicator: force, kN (NaN: none), whether its cell is overloaded, what is wrong."""
 
-    Attributes:
-        unit: As it is written on it (``kN``, ``tf``, ``oil bar`` ...).
-        kn_per_unit: Force on the sample for one unit, kN: for oil pressure, by the ram.
-        step: Smallest difference that can be read, in ``unit``.
-    """
-
-    unit: str
-    kn_per_unit: float
-    step: float
-
-    def shown(self, force_kn: float) -> float:
-        """What it shows under ``force_kn``."""
-        return force_kn / self.kn_per_unit
-
-    def force_kn(self, shown: float) -> float:
-        """Force when it shows ``shown``."""
-        return shown * self.kn_per_unit
-
-    def text(self, force_kn: float) -> str:
-        """``0.33 tf`` for a force, with as many decimals as can be read."""
-        decimals = max(0, math.ceil(-math.log10(self.step) - 1e-9))
-        return f"{self.shown(force_kn):.{decimals}f} {self.unit}"
+    @property
+    def force_kn(self) -> float: ...
+    @property
+    def overload(self) -> bool: ...
+    @property
+    def fault(self) -> str: ...
 
 
-class Kind(StrEnum):
-    """What one question is about."""
+class ForceIndicator(Protocol):
+    """A load indicator under the sample, read by wire while a person works the press."""
 
-    HEAT = "heat"
-    PUMP = "pump"  # bring the gauge to a value, up or down
-    HOLD = "hold"
-    RELEASE = "release"
-    SETTLE = "settle"
-    ROLL = "roll"
+    def read(self) -> IndicatedForce:
+        """The present force; raises InstrumentError when it cannot be read."""
+        ...
 
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One value to report.
-
-    Attributes:
-        name: Key of the answer.
-        label: What to read, in words.
-        unit: In which unit, as on the instrument.
-        low, high: What is possible at all, in ``unit``.
-        asked: What it should be; ``None``: whatever it is.
-        slack: How far from ``asked`` it may be without a word on why.
-    """
-
-    name: str
-    label: str
-    unit: str
-    low: float
-    high: float
-    asked: float | None = None
-    slack: float = math.inf
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One thing that a person is to do, and what is to be reported of it.
-
-    Attributes:
-        number: From 1 within a trial.
-        kind: What it is about.
-        title: One line.
-        lines: What to do, in order.
-        fields: What to enter, each value twice; none: only that it is done.
-        timer_s: How long it takes, s; 0: no timer.
-        early: Whether an answer before the end of the timer is fine.
-        stage: Name of the stage; empty: on the way to the measurement.
-        problem: Why the last answer was not taken; empty at first.
-    """
-
-    number: int
-    kind: Kind
-    title: str
-    lines: tuple[str, ...]
-    fields: tuple[Field, ...] = ()
-    timer_s: float = 0.0
-    early: bool = True
-    stage: str = ""
-    problem: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain values; what is unlimited is left out."""
-        plain = asdict(self)
-        plain["lines"] = list(self.lines)
-        plain["fields"] = [
-            {key: value for key, value in asdict(one).items() if value is not None and value != math.inf}
-            for one in self.fields
-        ]
-        return plain
-
-    @staticmethod
-    def from_json(plain: Mapping[str, Any]) -> Question:
-        """Rebuild what :meth:`to_json` returned."""
-        values = dict(plain)
-        values["kind"] = Kind(values["kind"])
-        values["lines"] = tuple(values["lines"])
-        values["fields"] = tuple(Field(**one) for one in values["fields"])
-        return Question(**values)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a person says of one question.
-
-    Attributes:
-        number: Of the question.
-        values: By name of the field.
-        again: The same, entered a second time.
-        why: A word on why it deviates from what was asked; empty: it does not.
-        elapsed_s: Time since the question was put, s, by the clock of the campaign; ``None``: nobody timed it.
-    """
-
-    number: int
-    values: Mapping[str, float] = field(default_factory=dict)
-    again: Mapping[str, float] = field(default_factory=dict)
-    why: str = ""
-    elapsed_s: float | None = None
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +86,14 @@ class HandPress:
         gauge: Where force is read.
         die: Area over which force becomes pressure.
         other: Further units in which to say a force: (unit, kN per unit).
+        indicated: A load indicator under the sample tells the force by wire: nobody reads or enters it.
     """
 
     capability: PressCapability | LaminatorCapability
     gauge: Gauge
     die: Die
     other: tuple[tuple[str, float], ...] = (("kN", 1.0), ("tf", 9.80665))
+    indicated: bool = False
 
     # ------------------------------------------------------------------ what to do
 
@@ -293,9 +190,10 @@ class HandPress:
                     (
                         f"{way} from {self.gauge.text(step.before_kn)} to {self._say(step.force_kn)}, evenly, "
                         f"in about {step.seconds:.0f} s.",
-                        "Report as soon as the gauge is there: the time under pressure counts from then.",
+                        f"Report as soon as the {self._shower} is there: the time under pressure counts "
+                        "from then.",
                     ),
-                    (self._reading("gauge", "the gauge now", step.force_kn),),
+                    self._reported("the gauge now", step.force_kn),
                     timer_s=step.seconds,
                     stage=name,
                 )
@@ -317,7 +215,7 @@ class HandPress:
     def _hold(self, step: Step, number: int, where: str, name: str) -> Question:
         band_kn = max(KEEP_REL * step.force_kn, self.gauge.force_kn(self.gauge.step))
         fields = [
-            self._reading("gauge", "the gauge at the end, before you touch it", step.force_kn),
+            *self._reported("the gauge at the end, before you touch it", step.force_kn),
             Field("refills", "how often you pumped up again", "times", 0, 1000),
         ]
         if self.capability.heated:
@@ -327,7 +225,7 @@ class HandPress:
             number,
             step.kind,
             f"{where}: hold {self.gauge.text(step.force_kn)} for {step.seconds:g} s",
-            (f"Keep the gauge between {low} and {high}; below, pump up again and count it.",),
+            (f"Keep the {self._shower} between {low} and {high}; below, pump up again and count it.",),
             tuple(fields),
             timer_s=step.seconds,
             early=False,
@@ -341,7 +239,7 @@ class HandPress:
             step.kind,
             f"for the measurement: leave the cell alone for {step.seconds:g} s",
             ("Connect the cell, then leave press and cell alone: the measurement starts after your report.",),
-            (self._reading("gauge", "the gauge now", step.force_kn),) if held else (),
+            self._reported("the gauge now", step.force_kn) if held else (),
             timer_s=step.seconds,
             early=False,
         )
@@ -370,6 +268,27 @@ class HandPress:
             stage=stage.name,
         )
 
+    @property
+    def _shower(self) -> str:
+        return "load indicator" if self.indicated else "gauge"
+
+    def _reported(self, label: str, force_kn: float) -> tuple[Field, ...]:
+        """What the person reports of the force: nothing where an indicator tells it."""
+        return () if self.indicated else (self._reading("gauge", label, force_kn),)
+
+    def strayed(self, protocol: PressingProtocol, answer: Answer, force_kn: float) -> str:
+        """Say that the indicated force is not what the step asks; empty when it is, or the person says why."""
+        step = self.steps(protocol)[answer.number - 1]
+        if answer.why or step.kind not in (Kind.PUMP, Kind.HOLD, Kind.RELEASE, Kind.SETTLE):
+            return ""
+        asked = self._reading("gauge", "", step.force_kn)
+        if abs(self.gauge.shown(force_kn) - self.gauge.shown(step.force_kn)) <= asked.slack:
+            return ""
+        return (
+            f"the load indicator shows {self.gauge.text(force_kn)} instead of {self.gauge.text(step.force_kn)}: "
+            "bring it there, or say why it is otherwise"
+        )
+
     def _reading(self, name: str, label: str, force_kn: float) -> Field:
         gauge = self.gauge
         slack = max(UNEXPLAINED_REL * gauge.shown(force_kn), UNEXPLAINED_STEPS * gauge.step)
@@ -389,14 +308,25 @@ class HandPress:
     # ------------------------------------------------------------------ what the cell got
 
     def record(
-        self, protocol: PressingProtocol, answers: Sequence[Answer], *, notes: Sequence[str] = ()
+        self,
+        protocol: PressingProtocol,
+        answers: Sequence[Answer],
+        *,
+        notes: Sequence[str] = (),
+        traces: Mapping[int, Trace] | None = None,
     ) -> PressRecord:
-        """What the cell got by ``answers``, as far as they go."""
+        """What the cell got by ``answers``, as far as they go; ``traces``: what was seen, by question."""
         steps = self.steps(protocol)[: len(answers)]
         time_s, points = 0.0, [(0.0, 0.0, self.capability.min_c, -1)]
         deviations = list(notes)
         for step, answer in zip(steps, answers, strict=True):
+            began_s, last_c = time_s, points[-1][2]
             time_s += self._lasted_s(step, answer)
+            points += [
+                (began_s + seen_s, seen_kn, last_c, step.stage)
+                for seen_s, seen_kn in (traces or {}).get(answer.number, ())
+                if began_s + seen_s < time_s
+            ]
             shown = answer.values.get("gauge")
             force_kn = step.force_kn if shown is None else self.gauge.force_kn(shown)
             points.append((time_s, force_kn, answer.values.get("temperature_c", points[-1][2]), step.stage))
@@ -436,12 +366,15 @@ class HandPress:
         pump, pumped = done[Kind.PUMP]
         hold, held = done[Kind.HOLD]
         ends_kn = np.array([self.gauge.force_kn(answer.values["gauge"]) for answer in (pumped, held)])
-        mean_kn = float(ends_kn.mean())
         step_kn = self.gauge.force_kn(self.gauge.step)
-        # One draw of load-cell class and friction; the eye on the gauge; and a fall nobody saw the course of.
-        sd_kn = math.sqrt(
-            (self.capability.force_sd_rel * mean_kn) ** 2 + step_kn**2 / 12 + float(np.ptp(ends_kn)) ** 2 / 12
-        )
+        if MEAN in held.values:  # an indicator saw the course
+            mean_kn, varied_kn = (self.gauge.force_kn(held.values[name]) for name in (MEAN, SPREAD))
+            highest_kn = self.gauge.force_kn(max(pumped.values.get(HIGHEST, 0.0), held.values[HIGHEST]))
+        else:  # a fall nobody saw the course of is as likely anywhere between its ends
+            mean_kn, varied_kn = float(ends_kn.mean()), float(np.ptp(ends_kn)) / math.sqrt(12)
+            highest_kn = float(ends_kn.max())
+        # One draw of load-cell class and friction; the eye on the gauge, or the display's step; and the course.
+        sd_kn = math.sqrt((self.capability.force_sd_rel * mean_kn) ** 2 + step_kn**2 / 12 + varied_kn**2)
         heat_c = [a.values["temperature_c"] for _, a in done.values() if "temperature_c" in a.values]
         mean_c = float(np.mean(heat_c)) if heat_c else stage.temperature_c
         timed = pumped.elapsed_s is not None and pumped.elapsed_s > 0
@@ -469,7 +402,7 @@ class HandPress:
                 "temperature_c": max(self.capability.temperature_sd_c, float(np.std(heat_c)) if heat_c else 0.0),
             },
             refills=round(held.values.get("refills", 0)),
-            overshoot_mpa=max(0.0, self.die.pressure_mpa(float(ends_kn.max())) - stage.pressure_mpa),
+            overshoot_mpa=max(0.0, self.die.pressure_mpa(highest_kn) - stage.pressure_mpa),
             dose_mpa_s=self.die.pressure_mpa(mean_kn) * dwell_s,
         )
 
@@ -499,42 +432,38 @@ class HandPress:
     def over_limit(self, answer: Answer, limit_kn: float) -> str:
         """Say that the reported force is more than is allowed; empty when it is not."""
         shown = answer.values.get("gauge")
-        if shown is None or self.gauge.force_kn(shown) <= limit_kn + self.gauge.force_kn(self.gauge.step):
+        return "" if shown is None else self.too_high(self.gauge.force_kn(shown), limit_kn, "were reported")
+
+    def too_high(self, force_kn: float, limit_kn: float, seen: str) -> str:
+        """Say that a force is more than is allowed, by more than one step of the gauge; empty when it is not."""
+        if force_kn <= limit_kn + self.gauge.force_kn(self.gauge.step):
             return ""
-        return f"{self._say(self.gauge.force_kn(shown))} were reported, {self._say(limit_kn)} are allowed"
+        return f"{self._say(force_kn)} {seen}, {self._say(limit_kn)} are allowed"
+
+    def seen(self, trace: Trace) -> dict[str, float]:
+        """What an indicator saw in the course of a step, in the unit of the gauge, as values of its answer."""
+        time_s, force = np.array(trace).T
+        force = force / self.gauge.kn_per_unit
+        span_s = float(time_s[-1] - time_s[0])
+        mean = float(np.trapezoid(force, time_s)) / span_s if span_s > 0 else float(force[-1])
+        return {
+            "gauge": float(force[-1]),
+            MEAN: mean,
+            SPREAD: float(np.std(force)),
+            HIGHEST: float(force.max()),
+        }
 
 
-def problem_of(question: Question, answer: Answer) -> str:
-    """Say what is wrong with an answer, all at once; empty when it can be taken.
-
-    Checks that each value was entered twice alike, is possible at all, and that what deviates is explained.
-    """
-    wrong = []
-    known = {one.name for one in question.fields}
-    wrong += [f"'{name}' was not asked for" for name in answer.values if name not in known]
-    for one in question.fields:
-        value, again = answer.values.get(one.name), answer.again.get(one.name)
-        if value is None or not math.isfinite(value):
-            wrong.append(f"{one.label}: enter a number in {one.unit}")
-        elif again is None:
-            wrong.append(f"{one.label}: enter it a second time")
-        elif abs(value - again) > SAME_REL * max(abs(value), abs(again)):
-            wrong.append(f"{one.label}: {value:g} and {again:g} {one.unit} were entered: which one is it?")
-        elif not one.low <= value <= one.high:
-            wrong.append(
-                f"{one.label}: {value:g} {one.unit} is not possible here ({one.low:g} to {one.high:.4g}): "
-                "is it another unit?"
-            )
-        elif one.asked is not None and abs(value - one.asked) > one.slack and not answer.why:
-            wrong.append(
-                f"{one.label}: {value:g} {one.unit} instead of {one.asked:.4g}: is it another unit? If it was so, "
-                "say why"
-            )
-    timed = answer.elapsed_s is not None and question.timer_s > 0 and not question.early
-    if timed and cast(float, answer.elapsed_s) < question.timer_s * (1 - EARLY_REL) and not answer.why:
-        left_s = question.timer_s - cast(float, answer.elapsed_s)
-        wrong.append(f"{left_s:.0f} s are left: wait, or say why it ended earlier")
-    return "; ".join(wrong)
-
-
-__all__ = ["Answer", "Field", "Gauge", "HandPress", "Kind", "Question", "Step", "problem_of"]
+__all__ = [
+    "Answer",
+    "Field",
+    "ForceIndicator",
+    "Gauge",
+    "HandPress",
+    "IndicatedForce",
+    "Kind",
+    "Question",
+    "Step",
+    "Trace",
+    "problem_of",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -104,7 +105,7 @@ class _Readable(Protocol[_SeenT_co]):
     def read(self) -> _SeenT_co: ...
 
 
-class Watch(Generic[ReadingT]):
+class Watch(ABC, Generic[ReadingT]):
     """The readings of one pressing or rolling, and what they must keep; lives as long as that.
 
     Args:
@@ -149,13 +150,13 @@ class Watch(Generic[ReadingT]):
 
     # ---- what each machine says for itself
 
+    @abstractmethod
     def force_kn(self, reading: ReadingT) -> float:
         """Force on the cell, kN."""
-        raise NotImplementedError
 
+    @abstractmethod
     def over_limit(self, reading: ReadingT) -> str:
         """Say that force is above what is allowed; empty when it is not."""
-        raise NotImplementedError
 
     # ---- looking
 
@@ -254,16 +255,16 @@ class Watch(Generic[ReadingT]):
         )
 
 
-def watched(machine: Press | Laminator, *, limit_kn: float = math.inf) -> None:
+def watched(machine: Press | Laminator, *, limit_kn: float = math.inf, limit_c: float = math.inf) -> None:
     """Look at a machine while something goes on beside it: keeps its heartbeat, and sees what goes wrong.
 
     Args:
         machine: What holds the cell.
-        limit_kn: The most that the experiment allows, kN, inside the machine's own limit.
+        limit_kn, limit_c: The most that the experiment allows, kN and °C, inside the machine's own limits.
 
     Raises:
-        StageFailedError: It reports a fault, an interlock opened, or the force runs away: above the limit, or far
-            above what it is to hold.
+        StageFailedError: It reports a fault, an interlock opened, the heat is above the limit, or the force runs
+            away: above the limit, or far above what it is to hold.
     """
     reading, capability = machine.read(), machine.capability
     if reading.fault or reading.state is PressState.FAULT:
@@ -271,8 +272,13 @@ def watched(machine: Press | Laminator, *, limit_kn: float = math.inf) -> None:
     opened = [interlock for interlock, closed in reading.interlocks.items() if not closed]
     if opened and reading.state is not PressState.IDLE:
         raise StageFailedError(f"'{capability.name}' lost {', '.join(opened)} while it held a cell")
+    tolerance = Tolerance()
+    allowed_c = min(capability.limit_c, limit_c)
+    if reading.temperature_c > allowed_c + tolerance.temperature_c:
+        raise StageFailedError(
+            f"{reading.temperature_c:.1f} °C are at the cell, {allowed_c:g} °C are allowed: does the heater stick?"
+        )
     if isinstance(reading, PressReading) and isinstance(capability, PressCapability):
-        tolerance = Tolerance()
         allowed_kn = min(capability.limit_kn, limit_kn)
         if reading.force_kn > allowed_kn * (1 + tolerance.over_limit_rel):
             raise StageFailedError(

@@ -181,7 +181,7 @@ def _person(profile: DeviceProfile) -> Iterator[Violation]:
             yield Violation(table, f"a person works this machine: take [{table}] out, or name another link.engine")
     if profile.link.url:
         yield Violation("link.url", "a person has no address: take it out")
-    if profile.press is not None:
+    if profile.press is not None and not profile.parts:
         if not profile.press.gauge_unit:
             yield Violation(
                 "press.gauge_unit", "say what the gauge shows: gauge_unit = 'tf', 'kN', 'oil bar', ..."
@@ -414,7 +414,9 @@ def _command_line(
 
 def _parts(profile: DeviceProfile) -> Iterator[Violation]:
     """The parts are whole devices, are named rightly, and bear what is asked of them."""
-    if bool(profile.parts) != (profile.link.engine == "parts"):
+    if profile.link.engine == "person":
+        yield from _indicator_of_person(profile)
+    elif bool(profile.parts) != (profile.link.engine == "parts"):
         yield Violation("parts", "engine = 'parts' and the tables [parts.NAME] belong together: give both")
     for part, of in profile.parts.items():
         if of.parts:
@@ -428,6 +430,20 @@ def _parts(profile: DeviceProfile) -> Iterator[Violation]:
             if isinstance(item.at, OfParts):
                 yield from _targets(profile, table, name, item.at)
     yield from _shared_lines(profile)
+
+
+def _indicator_of_person(profile: DeviceProfile) -> Iterator[Violation]:
+    """Beside a person at a press there may be one load indicator, and nothing else."""
+    for name, part in profile.parts.items():
+        if name != "indicator" or part.kind != "force-indicator" or profile.kind != "press":
+            yield Violation(
+                f"parts.{name}",
+                f"a person at a press may have one [parts.indicator] of kind force-indicator, no {part.kind}",
+            )
+    if profile.parts and profile.press is not None and profile.press.gauge_unit:
+        yield Violation(
+            "press.gauge_unit", "with a load indicator the force is read by wire, in kN: take the gauge out"
+        )
 
 
 def _targets(profile: DeviceProfile, table: str, name: str, at: OfParts) -> Iterator[Violation]:

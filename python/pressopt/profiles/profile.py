@@ -489,7 +489,7 @@ class DeviceProfile:
         safe_state: Where ``make_safe`` leads (press and laminator).
         signals, actions: By name.
         press, roll, analyzer, meter, heater, indicator: What the machine is; exactly the one of its kind.
-        parts: The devices of which a joined one consists (engine parts).
+        parts: The devices of which a joined one consists (engine parts), or the ``indicator`` beside a person.
         bench: Signature of a verification on the real device.
     """
 

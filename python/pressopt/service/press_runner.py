@@ -28,7 +28,8 @@ from pressopt.campaign.lifecycle import ENDED, PressPhase
 from pressopt.campaign.measuring import SeparatorResistance
 from pressopt.campaign.physics_prior import SurrogatePrior
 from pressopt.campaign.replay import CampaignState, check_wish, replay
-from pressopt.campaign.runner import Runner, StopRequest
+from pressopt.campaign.runner import Runner
+from pressopt.campaign.watching import StopRequest
 from pressopt.clock import utc_now, wall_monotonic_s, wall_pause_s
 from pressopt.errors import InstrumentError, LifecycleError, NeedsPersonError, PressoptError
 from pressopt.optimizer import Recommender
