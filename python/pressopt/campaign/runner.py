@@ -483,9 +483,9 @@ class Runner:
             if settles:
                 self._record(settles=settles)
             return
-        self._record(*told.events, actor=told.actor or ACTOR, blobs=told.blobs, settles=settles)
-        if told.notice:
+        if told.notice:  # what the person must do at once is said before anything is written
             self.watcher.on_wait(told.notice)
+        self._record(*told.events, actor=told.actor or ACTOR, blobs=told.blobs, settles=settles)
 
     def _fault(self, trial: TrialState, error: InstrumentError) -> None:
         """Make the press safe, keep what was recorded, and write both down."""
