@@ -147,8 +147,9 @@ def test_a_map_shows_limits_risk_and_published_points() -> None:
     )  # fmt: skip
     surface = compute_map(plan, surrogate, Inline(), points=21, draws=16)
     marks, notes = published_marks(plan, points_of(LPSCL.cell, catalogue_of(LPSCL)))
+    unlike = "published cells had 500 µm of Li, this one has 100 µm: another resistance is expected there"
     assert {(mark.x, mark.value is None) for mark in marks} == {(5.0, False), (25.0, False), (75.0, True)}
-    assert notes == ["lamination temperature 25 °C"]
+    assert notes == ["not stated by the sources: lamination temperature, drawn at 25 °C", unlike]
     figure = draw_map(plan, surface, risks=(0.01, 0.5), published=marks, notes=notes, own=())
     texts = {text.get_text() for text in figure.legends[0].get_texts()}
     assert {

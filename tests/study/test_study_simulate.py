@@ -13,6 +13,7 @@ from pressopt.campaign.experiment_file import load_experiment
 from pressopt.errors import InputError
 from pressopt.study.engines import Inline, Processes
 from pressopt.study.folder import StudyFolder
+from pressopt.study.options import effects
 from pressopt.study.running import compute_all, run_job
 from pressopt.study.simulate import Arm, Curves, Simulate, gather, plan_simulation, summarize
 from pressopt.study.simulate_report import in_words, write_results
@@ -119,3 +120,28 @@ def test_all_mistakes_of_a_plan_are_told_at_once() -> None:
     said = str(refused.value)
     for text in ("gpp", "--initial: 40 is not allowed", "--batch: 0 is not allowed", "is a bench"):
         assert text in said
+
+
+def test_each_option_is_compared_with_everything_else_equal(tmp_path: Path) -> None:
+    """What a batch costs is found among strategies that differ far more, and what a budget adds; it is said, too."""
+    job = _small(strategies=["sobol", "gp"], batch=[1, 4], twins=30)
+    twin = np.random.default_rng(2).uniform(0.1, 3.0, 30)
+    gap = np.zeros((len(job.arms), 30, 2))
+    for index, arm in enumerate(job.arms):
+        gap[index] = twin[:, None] + (arm.strategy == "gp") * np.random.default_rng(3).normal(0.0, 1.0, (30, 1))
+        gap[index, :, 0] += 0.5
+        gap[index] += 0.03 * (arm.batch == 4)
+    gap[0, 7] = np.inf  # an answer with which all cells fail
+    gap[1, 8] = np.nan  # a campaign that is not finished
+    curves = Curves(gap, gap, np.zeros_like(gap), np.ones_like(gap))
+    found = {(one.option, one.value): one for one in effects(job, curves)}
+    assert set(found) == {("strategy", "gp"), ("initial", 3), ("batch", 4), ("budget", 6)}
+    assert found["batch", 4].difference == pytest.approx(0.03)
+    assert found["batch", 4].clear
+    assert found["budget", 6].difference == pytest.approx(-0.5)
+    assert not found["strategy", "gp"].clear
+    assert found["strategy", "gp"].twins == 30
+    summary, files = write_results(job, curves, {"arm": np.zeros(1, dtype=np.int32)}, tmp_path)
+    assert len(summary["options"]) == 4
+    assert "batches of 4 against 1: +3.0%" in "\n".join(in_words(summary))
+    assert "options.png" in {path.name for path in files}

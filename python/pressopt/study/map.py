@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,7 +23,7 @@ from pressopt.export.pictures.style import (
     time_ticks,
 )
 from pressopt.export.wording import label_of, number, setting, unit_of
-from pressopt.pressing import QUANTITIES
+from pressopt.pressing import QUANTITIES, Cell, Role
 from pressopt.study.engines import Engine
 from pressopt.study.predict import Expected, Predict, predict
 from pressopt.study.published import DWELL_S, RAMP_MPA_S, TEMPERATURE_C, Point
@@ -241,12 +241,16 @@ def best_point(plan: Map, surface: Surface, most_risk: float) -> dict[str, float
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A measured point on the map: where, what, and who says so; a value of ``None`` is a failure."""
+    """A measured point on the map: where, what, and who says so; a value of ``None`` is a failure.
+
+    ``bound`` says that more was measured than could be read: the value is the least that it can be.
+    """
 
     x: float
     y: float
     value: float | None
     label: str
+    bound: bool = False
 
 
 def published_marks(plan: Map, points: Sequence[Point]) -> tuple[list[Mark], list[str]]:
@@ -256,7 +260,8 @@ def published_marks(plan: Map, points: Sequence[Point]) -> tuple[list[Mark], lis
     on an axis or near what is held. The stack pressure counts where it is an axis or near.
     """
     stage = plan.settings.stages[-1]
-    marks, notes = [], set()
+    marks: list[Mark] = []
+    notes: dict[str, None] = {}
     if plan.settings.rolled:
         return [], []
     for point in points:
@@ -283,12 +288,25 @@ def published_marks(plan: Map, points: Sequence[Point]) -> tuple[list[Mark], lis
                 place[plan.up.name],
                 None if shorted else point.value,
                 point.source,
+                not shorted and math.isinf(point.high),
             )
         )
-        for name, value in taken.items():
-            if name in {plan.across.name, plan.up.name}:
-                notes.add(f"{label_of(name)} {setting(name, value)}")
-    return marks, sorted(notes)
+        for name in taken.keys() & {plan.across.name, plan.up.name}:
+            notes[f"not stated by the sources: {label_of(name)}, drawn at {setting(name, taken[name])}"] = None
+        notes |= {} if shorted else dict.fromkeys(_unlike(point.cell(), plan.experiment.cell))
+    return marks, list(notes)
+
+
+def _unlike(theirs: Cell, ours: Cell) -> Iterator[str]:
+    """Where a published cell differs from the one that is drawn, in words: the map is that of ours."""
+    for role in (Role.ELECTRODE, Role.ELECTROLYTE):
+        here = next(layer for layer in ours.layers if layer.role is role)
+        there = next(layer for layer in theirs.layers if layer.role is role)
+        if not math.isclose(here.thickness_um, there.thickness_um, rel_tol=_NEAR):
+            yield (
+                f"published cells had {there.thickness_um:g} µm of {there.material}, this one has "
+                f"{here.thickness_um:g} µm: another resistance is expected there"
+            )
 
 
 def _near(value: float, held: float | None) -> bool:
@@ -320,7 +338,7 @@ def draw_map(
     axes: Axes = figure.subplots()
     drawn = axes.contourf(surface.x, surface.y, surface.expected, levels=levels, norm=norm, cmap=colours)
     axes.contour(surface.x, surface.y, surface.expected, levels=levels, colors="white", linewidths=0.4, alpha=0.5)
-    bar = figure.colorbar(drawn, ax=axes, pad=0.02, format=FuncFormatter(lambda value, _: f"{value:.3g}"))
+    bar = figure.colorbar(drawn, ax=axes, pad=0.02, format=FuncFormatter(lambda value, _: number(value)))
     bar.set_label(quantity_axis(plan.quantity), color=BLACK)
     bar.minorticks_off()
     bar.set_ticks(list(levels[::2]))
@@ -342,8 +360,8 @@ def draw_map(
         below.append(
             f"risk: a cell fails by {', '.join(name.removesuffix('_probability') for name in surface.failing)}"
         )
-    if published and notes:
-        below.append(f"not stated by the sources of published points, taken instead: {', '.join(notes)}")
+    if published:
+        below += notes
     axes.text(0.0, -0.13, "\n".join(below), transform=axes.transAxes, va="top", fontsize=8.5, color=BLACK)
     handles = [*axes.get_legend_handles_labels()[0], *beyond]
     if handles:
@@ -394,6 +412,8 @@ def _limits(axes: Axes, plan: Map) -> list[Patch]:
 
 
 def _marks(axes: Axes, plan: Map, marks: Sequence[Mark], norm: Any, colours: str, shape: str, words: str) -> None:
+    from matplotlib.patheffects import withStroke
+
     inside = [
         mark
         for mark in marks
@@ -407,9 +427,11 @@ def _marks(axes: Axes, plan: Map, marks: Sequence[Mark], norm: Any, colours: str
             label=f"{words}: filled with the measured value",
         )  # fmt: skip
         for mark in values:
+            said = ("> " if mark.bound else "") + number(mark.value or 0.0)
             axes.annotate(
-                number(mark.value or 0.0), (mark.x, mark.y), textcoords="offset points", xytext=(0, 8),
-                ha="center", fontsize=8, color="white", zorder=6,
+                said, (mark.x, mark.y), textcoords="offset points", xytext=(0, 8),
+                ha="left" if mark.x <= plan.across.low else "center", fontsize=8, color="white", zorder=6,
+                path_effects=[withStroke(linewidth=2.0, foreground=BLACK)],
             )  # fmt: skip
     failed = [mark for mark in inside if mark.value is None]
     if failed:

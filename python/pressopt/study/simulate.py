@@ -286,7 +286,7 @@ def _against(first: Real, other: Real) -> dict[str, Any] | None:
     Source:
         Efron, Ann. Statist. 7 (1979) 1 (the bootstrap).
     """
-    first, other = np.minimum(first, WORST_GAP), np.minimum(other, WORST_GAP)
+    first, other = bounded(first), bounded(other)
     both = ~(np.isnan(first) | np.isnan(other))
     if both.sum() < 2:
         return None
@@ -301,6 +301,11 @@ def _against(first: Real, other: Real) -> dict[str, Any] | None:
         "better_on": int((difference < 0).sum()),
         "of": int(difference.size),
     }
+
+
+def bounded(gaps: Real) -> Real:
+    """Gaps that can be subtracted: none above :data:`WORST_GAP`; what is not known stays NaN."""
+    return np.asarray(np.minimum(gaps, WORST_GAP))
 
 
 def _quantile(values: Real, level: float) -> float:
