@@ -39,7 +39,7 @@ ASKED = {
 REPEATS = 60
 
 
-class FewerCubes:
+class CheapPhysics:
     """A prior of the size of the built-in physics (128 draws), cheap to ask: what is timed is the engine."""
 
     def draws(self, quantity: str, settings: object) -> np.ndarray:
@@ -87,7 +87,7 @@ def ours(kind: str, count: int, n: int) -> tuple[float, float]:
         objectives,
         strategy="physics-gp" if kind == "physics-gp" else "gp",
         initial=0,
-        prior=FewerCubes() if kind == "physics-gp" else None,
+        prior=CheapPhysics() if kind == "physics-gp" else None,
     )
     repeats = REPEATS if n == 1 and count <= 100 else REPEATS // 4
     history = readings(count + repeats)
@@ -104,7 +104,7 @@ def theirs(name: str, count: int) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for point, one in zip(points[:count], history, strict=False):
-            if isinstance_of_skopt(peer):
+            if refits_when_told(peer):
                 peer._engine.tell(list(map(float, point)), one.outcomes["value"].value, fit=False)
             else:
                 peer.tell(point, one.outcomes["value"].value)
@@ -119,7 +119,7 @@ def theirs(name: str, count: int) -> float:
     return 1e3 * float(np.median(times))
 
 
-def isinstance_of_skopt(peer: object) -> bool:
+def refits_when_told(peer: object) -> bool:
     """Whether a peer refits at every tell unless asked not to."""
     return type(peer).__name__ == "SkoptGp"
 
@@ -127,18 +127,14 @@ def isinstance_of_skopt(peer: object) -> bool:
 def imported() -> tuple[float, float]:
     """Processor seconds and peak resident megabytes of a process that imports pressopt, best of five."""
     script = (
-        "import time, resource; t = time.process_time(); import pressopt; t = time.process_time() - t; "
-        "print(t, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        "import time; t = time.process_time(); import pressopt; print(time.process_time() - t);"
+        "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     )
-    found = [
-        tuple(
-            map(
-                float,
-                subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.split(),
-            )
-        )
-        for _ in range(5)
-    ]
+    found = []
+    for _ in range(5):
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        time_s, kilobytes = map(float, done.stdout.split())
+        found.append((time_s, kilobytes / 1024))
     return min(time_s for time_s, _ in found), max(memory for _, memory in found)
 
 
@@ -202,8 +198,8 @@ def main() -> None:
     text = [
         "# What an answer costs",
         "",
-        f"Written by `latency.py`: processor milliseconds, Python {platform.python_version()}, {threads} Rayon thread(s). "
-        f"d = {DIMENSION}; one ask is tell, refit and search. Medians, 99th percentiles in brackets.",
+        f"Written by `latency.py`: processor milliseconds, Python {platform.python_version()}, {threads} Rayon "
+        f"thread(s). d = {DIMENSION}; one ask is tell, refit and search. Medians, 99th percentiles in brackets.",
         "",
         "| what | n | measured | asked for |",
         "|---|---|---|---|",

@@ -309,8 +309,8 @@ def _summary(
     text = [
         "## Over all problems and numbers of trials",
         "",
-        f"pressopt is best, or not shown to be worse than the best of the others (signed-rank test over shared seeds, "
-        f"5 %), in {best_or_tied} of {cases} rows above, and in the worse half in {worse_half}.",
+        "pressopt is best, or not shown to be worse than the best of the others (signed-rank test over shared "
+        f"seeds, 5 %), in {best_or_tied} of {cases} rows above, and in the worse half in {worse_half}.",
         "",
         "Mean rank, 0 (always first) to 1 (always last):",
         "",
