@@ -320,8 +320,8 @@ def _summary(
         "",
         "## What a user goes on with",
         "",
-        "Regret of the point that pressopt recommends, divided by that of the peer's best reading: geometric mean over "
-        "problems and shared seeds (regrets below 0.0001 count as that).",
+        "Regret of the point that pressopt recommends, divided by that of the peer's best reading: geometric mean "
+        "over problems and shared seeds (regrets below 0.0001 count as that).",
         "",
         "| trials | " + " | ".join(peer for peer in order if peer != OURS) + " |",
         "|---|" + "---|" * (len(order) - 1),
@@ -369,7 +369,11 @@ def _plot(runs: Runs, path: Path) -> None:
         panel.set_axis_off()
     figure.supxlabel("trials, 5 start points among them")
     figure.supylabel("median relative regret of what a user takes")
-    handles = {label: handle for panel in axes.flat for handle, label in zip(*panel.get_legend_handles_labels())}
+    handles = {
+        label: handle
+        for panel in axes.flat
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 

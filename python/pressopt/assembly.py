@@ -52,7 +52,7 @@ from pressopt.instruments.line import Tap
 from pressopt.instruments.methodscript_link import MethodScriptLink
 from pressopt.instruments.recording import WireRecorder, WireTap
 from pressopt.materials import Catalogue
-from pressopt.optimizer import DesignSpace, Recommender
+from pressopt.optimizer import DesignSpace, EarlierCampaigns, Recommender
 from pressopt.optimizer.observation import Recommendation
 from pressopt.pressing import PressCapability
 from pressopt.pressing.allowed import most_kn
@@ -274,12 +274,14 @@ def surrogate_of(experiment: Experiment) -> Surrogate:
 def recommender_of(experiment: Experiment, space: DesignSpace | None = None) -> Recommender:
     """Return the engine that the experiment asks for, searching ``space`` (default: the experiment's)."""
     strategy, budget = experiment.strategy, experiment.budget
-    prior = SurrogatePrior(experiment, surrogate_of(experiment))
+    physics = SurrogatePrior(experiment, surrogate_of(experiment))
+    space = space or experiment.space
+    prior = EarlierCampaigns(space, experiment.sources, physics) if experiment.sources else physics
     cost = None
     if budget.cell_cost is not None:
-        cost = TrialCost(prior, budget.cell_cost, budget.hour_cost, budget.heating_k_min)
+        cost = TrialCost(physics, budget.cell_cost, budget.hour_cost, budget.heating_k_min)
     return Recommender(
-        space=space or experiment.space,
+        space=space,
         objectives=experiment.objectives,
         constraints=experiment.constraints,
         strategy=strategy.name,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pressopt.errors import InputError, Violation
 from pressopt.impedance.cycling import CyclingPlan
 from pressopt.impedance.spectrum import Sweep
-from pressopt.optimizer import DesignSpace, Objective, OutcomeConstraint, Settings
+from pressopt.optimizer import DesignSpace, Objective, OutcomeConstraint, Settings, Source
 from pressopt.pressing import Cell, Limits, PressingProtocol, PressRecord, RollStage, SafeState, Stage
 
 Real = npt.NDArray[np.float64]
@@ -208,6 +208,7 @@ class Experiment:
         limits: The most that this experiment allows.
         materials_file: Materials of the user, beside the catalogue.
         cycling: What a cell goes through after its measurement, for critical current or life.
+        sources: What was learned elsewhere, on related cells.
     """
 
     name: str
@@ -230,6 +231,7 @@ class Experiment:
     limits: Limits
     materials_file: Path | None = None
     cycling: CyclingPlan | None = None
+    sources: tuple[Source, ...] = ()
 
     @property
     def rolled(self) -> bool:

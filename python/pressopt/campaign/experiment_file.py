@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pressopt.campaign import reach, sense
+from pressopt.campaign.elsewhere import read_source
 from pressopt.campaign.experiment import (
     CELLS_PER_BATCH,
     PLATEN_SETTINGS,
@@ -30,7 +31,7 @@ from pressopt.campaign.sense import Draft
 from pressopt.errors import ExperimentError, InputError, Violation
 from pressopt.impedance.cycling import CurrentStep, CyclingPlan, ramp_plan
 from pressopt.impedance.spectrum import Sweep
-from pressopt.optimizer import REPEAT, DesignSpace, Goal, Objective, OutcomeConstraint, Variable, goal
+from pressopt.optimizer import REPEAT, DesignSpace, Goal, Objective, OutcomeConstraint, Source, Variable, goal
 from pressopt.pressing import QUANTITIES, Cell, Die, Layer, Limits, Role, SafeState
 from pressopt.toml_lines import LineIndex
 from pressopt.toml_lines import Path as Place
@@ -141,6 +142,7 @@ class _Builder:
         sense.check(draft)
         reach.check(draft)
         space = self._space()
+        sources = self._sources(values.get("sources", ()), space)
         if report.violations or space is None or cell is None:
             return None
         assert draft.measurement is not None  # otherwise the report says why
@@ -178,10 +180,31 @@ class _Builder:
             laboratory=draft.laboratory,
             cycling=draft.cycling,
             limits=draft.limits,
+            sources=sources,
             materials_file=None if materials is None else self._path.parent / materials["file"],
         )
         reach.check_physics(draft, experiment)
         return experiment
+
+    def _sources(self, rows: Sequence[Any], space: DesignSpace | None) -> tuple[Source, ...]:
+        """Tables of what was learned elsewhere; only the strategy that has a prior can learn from them."""
+        name = self._draft.values.get("strategy", {}).get("name")
+        if rows and name is not None and name != "physics-gp":
+            self._report.add(("sources",), f'"{name}" learns from its own cells only: choose "physics-gp"')
+        found = []
+        for index, row in enumerate(rows):
+            if space is None or row is BAD or "file" not in row:
+                continue
+            try:
+                path = self._path.parent / row["file"]
+                found.append(read_source(path, space, row.get("name", ""), row.get("trust", 1.0)))
+            except InputError as error:
+                for violation in error.violations:
+                    at = f"line {violation.line}, " if violation.line is not None else ""
+                    self._report.add(
+                        ("sources", index, "file"), f"{at}{violation.where} {violation.message}".strip()
+                    )
+        return tuple(found)
 
     # ------------------------------------------------------------------ cell
 

@@ -352,6 +352,22 @@ _STRATEGY = Table(
     }
 )
 
+_SOURCE_FILE = Table(
+    {
+        "file": Key(
+            Text(examples=("../2025/trials.csv",)),
+            "A table of trials: an earlier campaign as `pressopt export` writes it, or published points.",
+            needed=True,
+        ),
+        "name": Key(Text(), "How reports call it."),
+        "trust": Key(
+            Number(above=0.0, high=1.0),
+            "How much it counts before cells speak: 0.5 for a distant relative.",
+            default=1.0,
+        ),
+    }
+)
+
 _DEVICES: Mapping[str, Key] = {
     "press": Key(DeviceEntry(), "The press: profile by name or file."),
     "laminator": Key(DeviceEntry(), "The roll laminator, for roller stages."),
@@ -411,6 +427,7 @@ FILE = Table(
         "cycling": Key(_CYCLING, "Cycling after the measurement, for critical current or life."),
         "budget": Key(_BUDGET, "How many cells may be spent.", needed=True),
         "strategy": Key(_STRATEGY, "How trials are chosen.", default={"name": "physics-gp"}),
+        "sources": Key(Rows(_SOURCE_FILE, least=0), "What was learned elsewhere, on related cells.", default=()),
         "laboratory": Key(_LABORATORY, "Where it runs.", needed=True),
         "limits": Key(_LIMITS, "The most that this experiment may ever ask, whatever the machine.", needed=True),
         "materials": Key(

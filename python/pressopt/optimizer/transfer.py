@@ -23,7 +23,7 @@ from pressopt._core import GaussianProcess
 from pressopt.errors import InputError
 from pressopt.optimizer.goals import measurement_to_model
 from pressopt.optimizer.observation import Observation, Settings
-from pressopt.optimizer.question import Prior, achieved
+from pressopt.optimizer.question import Prior, SelectivePrior, achieved
 from pressopt.optimizer.space import DesignSpace
 from pressopt.pressing.quantities import QUANTITIES
 
@@ -64,7 +64,7 @@ class Source:
 
 
 class EarlierCampaigns:
-    """Implements :class:`pressopt.optimizer.Prior`: what earlier campaigns, and physics if there is any, expect.
+    """What earlier campaigns, and physics if there is any, expect: a :class:`pressopt.optimizer.SelectivePrior`.
 
     Args:
         space: The space of this campaign.
@@ -110,6 +110,15 @@ class EarlierCampaigns:
         # Who does not know a quantity believes what the others expect of it.
         usual = np.mean(known, axis=0)[None, :]
         return np.vstack([np.repeat(usual, one, axis=0) if isinstance(one, int) else one for one in blocks])
+
+    def some_draws(self, quantity: str, settings: Sequence[Settings], rows: NDArray[np.intp]) -> Array:
+        """Shape (rows, n): those rows of :meth:`draws`."""
+        return self.draws(quantity, settings)[rows]
+
+    def remember(self, settings: Sequence[Settings]) -> None:
+        """Hand the hint on to the physics."""
+        if isinstance(self._physics, SelectivePrior):
+            self._physics.remember(settings)
 
     @property
     def _physics_rows(self) -> int:
