@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pressopt.clock import FastClock, wall_pause_s
-from pressopt.errors import DeviceFault, DeviceRefused, InterlockError, LimitError, ProfileError, WrongDeviceError
-from pressopt.instruments import ProfilePress, connect_changer, connect_press
+from pressopt.errors import DeviceFault, InterlockError, LimitError, ProfileError, WrongDeviceError
+from pressopt.instruments import ProfilePress, connect_press
 from pressopt.pressing import Cell, Die, Layer, PressState, Role
 from pressopt.profiles import load_profile
 from pressopt.twin.laboratory import VirtualBench
@@ -275,20 +275,3 @@ def test_the_machines_watchdog_acts_when_reading_stops(tmp_path: Path) -> None:
         assert abs(reading.force_kn) < 0.02
     finally:
         bench.close()
-
-
-def test_cells_change_only_when_the_press_is_open(bench: Bench) -> None:
-    """The changer loads, says what it loaded, and does nothing for the cell that is there."""
-    changer = connect_changer(bench.press)
-    assert changer is not None
-    assert changer.loaded() is None
-    changer.load(7)
-    changer.load(7)
-    assert changer.loaded() == 7
-    bench.press.command(force_kn=2.0, ramp_kn_s=1.0, temperature_c=25.0)
-    bench.clock.sleep_s(20.0)
-    with pytest.raises((DeviceFault, DeviceRefused)):
-        changer.load(8)
-    assert changer.loaded() == 7
-    with pytest.raises(LimitError):
-        changer.load(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -28,7 +29,7 @@ from pressopt.pressing import (
 )
 from pressopt.pressing.execution import Poll, Tolerance, execute, finish
 from pressopt.pressing.record import record_from_bytes, record_to_bytes
-from pressopt.profiles import load_profile
+from pressopt.profiles import DeviceProfile, load_profile
 from pressopt.twin.faults import Fault
 from pressopt.twin.laboratory import VirtualBench
 from pressopt.twin.server import TwinServer, press_spec
@@ -48,12 +49,12 @@ PROFILE = load_profile("generic-plc-press-tcp")
 class Bench:
     """One press behind its wire, with a loaded cell."""
 
-    def __init__(self) -> None:
+    def __init__(self, profile: DeviceProfile = PROFILE) -> None:
         self.clock = FastClock()
-        self.virtual = VirtualBench(CELL, seed=5, clock=self.clock, press=press_spec(PROFILE))
-        self.server = TwinServer(self.virtual, {"press": PROFILE}, self.clock)
+        self.virtual = VirtualBench(CELL, seed=5, clock=self.clock, press=press_spec(profile))
+        self.server = TwinServer(self.virtual, {"press": profile}, self.clock)
         self.server.__enter__()
-        self.press: ProfilePress = connect_press(PROFILE, self.clock, self.server.urls["press"])
+        self.press: ProfilePress = connect_press(profile, self.clock, self.server.urls["press"])
         changer = connect_changer(self.press)
         assert changer is not None
         changer.load(1)
@@ -185,6 +186,75 @@ def test_a_leak_is_noted_with_its_refills(bench: Bench) -> None:
     assert any("does it leak?" in deviation for deviation in record.deviations)
 
 
+def held(kind: str, leak_per_min: float) -> PressRecord:
+    """300 s at 25 MPa on a press that holds like that, and leaks."""
+    assert PROFILE.press is not None
+    kept = Bench(replace(PROFILE, press=replace(PROFILE.press, hold=kind)))  # type: ignore[arg-type]
+    try:
+        kept.virtual.inject("leak", per_min=leak_per_min)
+        return kept.run(one_stage())
+    finally:
+        kept.close()
+
+
+def test_a_servo_makes_a_leak_up_at_once() -> None:
+    """2 %/min are lost and given back: no restart of the pump, the set point all the time."""
+    stage = held("servo", 0.02).stages[0]
+    assert stage.refills == 0
+    assert stage.achieved["pressure_mpa"] == pytest.approx(25.0, rel=0.005)
+
+
+def test_a_refilling_pump_is_counted() -> None:
+    """2 %/min within a band of 1 % are a restart every half minute, and a saw-tooth half the band below."""
+    stage = held("refill", 0.02).stages[0]
+    assert stage.refills == 10
+    assert stage.achieved["pressure_mpa"] == pytest.approx(25.0 * 0.995, rel=0.005)
+
+
+def test_behind_a_locked_valve_the_decay_is_recorded() -> None:
+    """2 %/min for 300 s are 9.5 % less at the end: no failure of the stage, but what the cell got, with its spread."""
+    record = held("locked", 0.02)
+    stage = record.stages[0]
+    assert stage.refills == 0
+    assert stage.achieved["pressure_mpa"] == pytest.approx(25.0 * (1 - math.exp(-0.1)) / 0.1, rel=0.01)
+    assert stage.achieved_sd["pressure_mpa"] > 0.6
+    assert any("behind the locked valve 2.3" in deviation for deviation in record.deviations)
+    course = record.force_kn[record.stage == 0]
+    assert course[-1] / course.max() == pytest.approx(math.exp(-0.1), rel=0.03)
+
+
+def test_a_locked_valve_that_loses_too_much_leaks() -> None:
+    """12 %/min are 45 % in 300 s: beyond what a locked valve may lose, the stage fails."""
+    with pytest.raises(StageFailedError, match="MPa instead of 25.00 MPa"):
+        held("locked", 0.12)
+
+
+def test_a_ramp_is_limited_and_refused_beyond_the_experiment_s_limit(bench: Bench) -> None:
+    """A ramp above the experiment's limit is refused with the others; one above the machine's own goes at that."""
+    steep = PressingProtocol((Stage("lamination", 25.0, 4.0, 30.0, 25.0),), measure_at_mpa=5.0)
+    with pytest.raises(LimitError, match="ramp"):
+        bench.run(steep, Limits(ramp_mpa_s=2.0))
+    assert bench.virtual.plant().setpoint_kn == 0.0
+    stage = bench.run(steep, Limits(ramp_mpa_s=4.0)).stages[0]
+    assert stage.achieved["ramp_mpa_s"] <= 4.0 * 1.05
+
+
+@pytest.mark.parametrize("measure_at_mpa", [5.0, 0.0], ids=["under pressure", "released"])
+def test_a_cell_cools_as_the_protocol_says(bench: Bench, measure_at_mpa: float) -> None:
+    """Under the measuring pressure all the way down to its temperature, or without any."""
+    record = bench.run(
+        PressingProtocol(
+            (Stage("lamination", 25.0, 1.0, 30.0, 60.0),), measure_at_mpa=measure_at_mpa, measure_at_c=30.0
+        )
+    )
+    after = np.flatnonzero(record.stage == 0)[-1] + 1
+    cooling = (record.temperature_c < 55.0) & (np.arange(record.stage.size) > after)
+    pressure = CELL.die.pressure_mpa(1.0) * record.force_kn[cooling]
+    assert cooling.sum() > 5
+    assert pressure[-5:] == pytest.approx(np.full(5, measure_at_mpa), abs=0.15)
+    assert record.held_c == pytest.approx(30.0, abs=1.5)
+
+
 def test_over_the_limit_is_stopped_within_one_period(bench: Bench) -> None:
     """A valve that sticks open at 10 Hz: between the limit and the stop lies one period."""
     forces: list[PressReading] = []
@@ -261,6 +331,28 @@ def test_a_stage_may_be_held_and_cooled_when_it_is_broken_off(bench: Bench) -> N
     bench.clock.sleep_s(60.0)  # nobody looks: the machine's own watchdog releases
     reading = bench.press.read()
     assert (reading.fault, round(reading.force_kn, 1)) == ("heartbeat lost", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("on_abort", "force_rel", "hot"), [(SafeState.HOLD, 1.0, True), (SafeState.RELEASE, 0.0, False)]
+)
+def test_each_stage_has_its_own_way_of_being_broken_off(
+    bench: Bench, on_abort: SafeState, force_rel: float, hot: bool
+) -> None:
+    """The first stage would be released; the second is broken off, and its own action is what happens."""
+    stages = (Stage("first", 10.0, 1.0, 20.0, 60.0), Stage("second", 25.0, 1.0, 300.0, 60.0, on_abort))
+    seen: list[PressReading] = []
+    with pytest.raises(StageFailedError, match="stage 'second'"):
+        bench.run(
+            PressingProtocol(stages, measure_at_mpa=5.0),
+            on_reading=seen.append,
+            should_stop=lambda: seen[-1].state is PressState.HOLD and seen[-1].force_kn > 1.9,
+        )
+    for _ in range(60):
+        bench.clock.sleep_s(4.0)
+        reading = bench.press.read()
+    assert reading.force_kn == pytest.approx(force_rel * CELL.die.force_kn(25.0), abs=0.05)
+    assert (reading.temperature_c > 55.0) is hot
 
 
 def test_a_lost_reply_is_repeated_and_does_not_show(bench: Bench) -> None:

@@ -9,7 +9,7 @@ from pressopt.clock import Clock
 from pressopt.errors import DeviceFault, InterlockError, LimitError, Violation
 from pressopt.instruments.device import Machine, Seen, connect
 from pressopt.instruments.line import Tap
-from pressopt.pressing import PressCapability, PressReading, PressState
+from pressopt.pressing import HoldKind, PressCapability, PressReading, PressState
 from pressopt.pressing.protocol import SafeState
 from pressopt.profiles import DeviceProfile
 
@@ -165,6 +165,7 @@ def press_capability(profile: DeviceProfile) -> PressCapability:
         heated=machine.heated,
         temperature_sd_c=machine.temperature_sd_c,
         attend_s=attend_s(profile),
+        hold=HoldKind(machine.hold),
     )
 
 

@@ -3,6 +3,7 @@
 from pressopt.pressing.cell import Cell, Layer, Role
 from pressopt.pressing.limits import Limits
 from pressopt.pressing.press import (
+    HoldKind,
     Laminator,
     LaminatorCapability,
     LaminatorReading,
@@ -20,6 +21,7 @@ __all__ = [
     "QUANTITIES",
     "Cell",
     "Die",
+    "HoldKind",
     "Laminator",
     "LaminatorCapability",
     "LaminatorReading",

@@ -18,7 +18,7 @@ from pressopt.errors import InstrumentError, LinkError, PressoptError, StageFail
 from pressopt.pressing.allowed import PressureRange, check_protocol, most_kn, pressure_range, settable
 from pressopt.pressing.cell import Cell
 from pressopt.pressing.limits import Limits
-from pressopt.pressing.press import Press, PressReading, PressState
+from pressopt.pressing.press import HoldKind, Press, PressReading, PressState
 from pressopt.pressing.protocol import Die, PressingProtocol, SafeState, Stage
 from pressopt.pressing.record import PressRecord, Real, StageRecord
 from pressopt.pressing.rolling import execute_rolling
@@ -255,6 +255,12 @@ def _dwell(watch: PressWatch, poll: Poll, stage: Stage) -> None:
         elif reading.time_s - out_since_s > tolerance.out_of_band_s:
             raise StageFailedError(f"{why}, for longer than {tolerance.out_of_band_s:g} s")
         before = reading
+    fell_kn = first.force_kn - before.force_kn
+    if watch.press.capability.hold is HoldKind.LOCKED and fell_kn > watch.band_kn(goal_kn):
+        watch.note(
+            f"stage '{stage.name}': behind the locked valve {watch.die.pressure_mpa(fell_kn):.2f} MPa were lost "
+            f"in {before.time_s - first.time_s:.0f} s"
+        )
     refills = before.refills - first.refills
     if stage.dwell_s >= 60 and refills / (stage.dwell_s / 60) > tolerance.refills_per_min:
         watch.note(
@@ -264,7 +270,10 @@ def _dwell(watch: PressWatch, poll: Poll, stage: Stage) -> None:
 
 def _out_of_band(watch: PressWatch, reading: PressReading, goal_kn: float, goal_c: float) -> str:
     """Say what is out of its band; empty when nothing is."""
-    if abs(reading.force_kn - goal_kn) > watch.band_kn(goal_kn):
+    above_kn, most_kn_below = reading.force_kn - goal_kn, watch.band_kn(goal_kn)
+    if watch.press.capability.hold is HoldKind.LOCKED:
+        most_kn_below = max(most_kn_below, watch.tolerance.locked_rel * goal_kn)
+    if not -most_kn_below <= above_kn <= watch.band_kn(goal_kn):
         got_mpa, wanted_mpa = watch.die.pressure_mpa(reading.force_kn), watch.die.pressure_mpa(goal_kn)
         return f"{got_mpa:.2f} MPa instead of {wanted_mpa:.2f} MPa"
     if watch.press.capability.heated and abs(reading.temperature_c - goal_c) > watch.tolerance.temperature_c:

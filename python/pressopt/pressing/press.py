@@ -23,6 +23,14 @@ class PressState(StrEnum):
     FAULT = "fault"
 
 
+class HoldKind(StrEnum):
+    """How a press keeps its force in a hold."""
+
+    SERVO = "servo"  # what leaks is made up at once
+    REFILL = "refill"  # the pump restarts below a band: a saw-tooth
+    LOCKED = "locked"  # the valve is shut: the force decays by leaks and by what the sample gives way
+
+
 @dataclass(frozen=True, slots=True)
 class PressReading:
     """One look at a press.
@@ -67,6 +75,7 @@ class PressCapability:
         heated: Whether the platens can be heated.
         temperature_sd_c: Standard deviation of a temperature by the class of its sensor, K.
         attend_s: It is to be looked at this often while it works, s: beyond, its own watchdog may act.
+        hold: How it keeps its force; behind a locked valve a slow fall is recorded, and no failure.
     """
 
     name: str
@@ -81,6 +90,7 @@ class PressCapability:
     heated: bool
     temperature_sd_c: float = SENSOR_SD_C
     attend_s: float = math.inf
+    hold: HoldKind = HoldKind.REFILL
 
 
 class Press(Protocol):

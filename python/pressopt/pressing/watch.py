@@ -31,6 +31,7 @@ class Tolerance:
         temperature_c: Band around the set temperature during the dwell, °C.
         overshoot_rel: How far a reading of the dwell may lie above the set point; beyond it the press runs away.
         over_limit_rel: How far a reading may lie above the force limit (overshoot of a set point at the limit).
+        locked_rel: Share of its force that a press with a locked valve may lose in a hold; beyond it leaks.
         out_of_band_s: How long pressure or temperature may be out of its band, s.
         slow_rel, slow_s: A ramp may last this share longer than it should, plus so many seconds.
         heat_stalled_s: A temperature that did not come nearer for so long does not arrive, s.
@@ -44,6 +45,7 @@ class Tolerance:
     temperature_c: float = 3.0
     overshoot_rel: float = 0.15
     over_limit_rel: float = 0.03
+    locked_rel: float = 0.3
     out_of_band_s: float = 15.0
     slow_rel: float = 0.5
     slow_s: float = 20.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 AMBIENT_C = 25.0
 
@@ -23,6 +24,8 @@ class PressSpec:
         overshoot_rel: Overshoot at the highest ramp rate, relative to the set point.
         overshoot_s: Time constant with which it dies away.
         leak_per_min: Share of the force lost in a minute while the pump stands.
+        hold: How force is kept: ``servo`` (what leaks is made up at once), ``refill`` (the pump restarts below a
+            band) or ``locked`` (the valve is shut and the force decays).
         refill_band: Share of the set point lost before the pump restarts.
         noise_kn, noise_c: Standard deviation of a reading of the load cell and of the thermocouple.
         heat_c_s, heat_s: Highest heating rate, and time constant near the set point.
@@ -41,6 +44,7 @@ class PressSpec:
     overshoot_rel: float = 0.02
     overshoot_s: float = 3.0
     leak_per_min: float = 0.004
+    hold: Literal["servo", "refill", "locked"] = "refill"
     refill_band: float = 0.01
     noise_kn: float = 0.002
     noise_c: float = 0.05
@@ -101,6 +105,8 @@ class Force:
         if self.to_kn <= 0:
             return 0.0
         swing = self.overshoot_kn * math.exp(-held_s / spec.overshoot_s)
+        if spec.hold == "locked":
+            return self.to_kn * math.exp(-self.leak_per_min * held_s / 60.0) + swing
         lost = self._phase(held_s, spec)[1] * self.leak_per_min / 60.0
         return self.to_kn * (1 - lost) + swing
 
@@ -113,15 +119,21 @@ class Force:
 
     def _phase(self, held_s: float, spec: PressSpec) -> tuple[int, float]:
         """How many refills, and the time since the last one (s), after ``held_s`` of holding."""
-        if self.leak_per_min <= 0:
+        if self.leak_per_min <= 0 or spec.hold != "refill":
             return 0, 0.0
         period_s = spec.refill_band / self.leak_per_min * 60.0
         count = int(held_s // period_s)
         return count, held_s - count * period_s
 
+    def steady_s(self, spec: PressSpec) -> float:
+        """From when on the force stays about its mean, bench time, s; infinite: never."""
+        keeps = self.kind == "drive" and spec.hold != "locked"
+        return self.arrival_s + 3 * spec.overshoot_s if keeps else math.inf
+
     def mean_hold_kn(self, spec: PressSpec) -> float:
-        """Mean force of a long hold."""
-        return self.to_kn * (1 - spec.refill_band / 2) if self.leak_per_min > 0 else self.to_kn
+        """Mean force of a long hold that is steady."""
+        refills = self.leak_per_min > 0 and spec.hold == "refill"
+        return self.to_kn * (1 - spec.refill_band / 2) if refills else self.to_kn
 
     def state_at(self, time_s: float) -> str:
         """What the machine says that it does."""

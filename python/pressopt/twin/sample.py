@@ -107,13 +107,14 @@ class Sample:
         if self._machine.rolled:
             return self._rolled(hidden, cell, time_s)
         machine, spec = self._machine, self._machine.press
-        steady_s = machine.force.arrival_s + 3 * spec.overshoot_s
+        steady_s = machine.force.steady_s(spec)
         for begin_s, end_s in pairwise(self._edges(self.now.done_s, time_s)):
             middle_s = 0.5 * (begin_s + end_s)
             if not cell.metal and middle_s >= self.now.metal_from_s:
                 cell = replace(cell, metal=True)
-            steady = machine.force.kind == "drive" and begin_s >= steady_s
-            force_kn = machine.force.mean_hold_kn(spec) if steady else machine.force.at(middle_s, spec)
+            force_kn = (
+                machine.force.mean_hold_kn(spec) if begin_s >= steady_s else machine.force.at(middle_s, spec)
+            )
             pressure_mpa = self._cell.die.pressure_mpa(max(force_kn, 0.0)) * hidden.gain
             heat_c = machine.heat.at(middle_s, machine.heater)
             cell = advance(hidden.law, cell, np.array([[pressure_mpa]]), np.array([[heat_c]]), end_s - begin_s)
@@ -129,8 +130,8 @@ class Sample:
             grid += [force.start_s + span_s * share for share in (0.5, 0.85, 1.0)]
         if force.kind == "drive" and force.overshoot_kn > 0:
             grid += [force.arrival_s + share * spec.overshoot_s for share in (0.3, 3.0)]
-        if force.kind in {"locked", "runaway"}:
-            grid += [force.start_s + 2.0**k for k in range(1, 14)]
+        if force.kind in {"locked", "runaway"} or spec.hold == "locked":
+            grid += [force.arrival_s + 2.0**k for k in range(1, 14)]
         settled_s = heat.settled_s(machine.heater)
         if settled_s > heat.start_s:
             span_s = settled_s - heat.start_s
@@ -164,7 +165,7 @@ class Sample:
         if self._circuit is not None and self._circuit[0] == key:
             return self._circuit[1]
         force, rolled = machine.force, machine.rolled
-        steady = force.kind == "drive" and time_s >= force.arrival_s + 3 * machine.press.overshoot_s
+        steady = time_s >= force.steady_s(machine.press)
         force_kn = force.mean_hold_kn(machine.press) if steady else machine.force_kn(time_s)
         found = circuit(
             self._cell,

@@ -219,6 +219,7 @@ def press_spec(profile: DeviceProfile) -> PressSpec:
         relief_kn=1.1 * press.capacity_kn,
         limit_c=press.capacity_c,
         limit_ramp_kn_s=press.capacity_kn if ramp_kn_s is None else ramp_kn_s,
+        hold=press.hold,
         watchdog_s=math.inf if beat is None else beat.plc_timeout_s,
         watchdog_releases=beat is not None and beat.plc_does == "release",
     )
