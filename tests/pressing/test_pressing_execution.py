@@ -212,7 +212,7 @@ def test_a_refilling_pump_is_counted() -> None:
 
 
 def test_behind_a_locked_valve_the_decay_is_recorded() -> None:
-    """2 %/min for 300 s are 9.5 % less at the end: no failure of the stage, but what the cell got, with its spread."""
+    """2 %/min for 300 s are 9.5 % less at the end: no failure, but what the cell got, with its spread."""
     record = held("locked", 0.02)
     stage = record.stages[0]
     assert stage.refills == 0
@@ -225,7 +225,7 @@ def test_behind_a_locked_valve_the_decay_is_recorded() -> None:
 
 def test_a_locked_valve_that_loses_too_much_leaks() -> None:
     """12 %/min are 45 % in 300 s: beyond what a locked valve may lose, the stage fails."""
-    with pytest.raises(StageFailedError, match="MPa instead of 25.00 MPa"):
+    with pytest.raises(StageFailedError, match=r"MPa instead of 25\.00 MPa"):
         held("locked", 0.12)
 
 
