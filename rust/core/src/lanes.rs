@@ -71,7 +71,7 @@ const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
 
 /// `exp` of one number, branch-free.
 #[inline(always)]
-fn exp(x: f64) -> f64 {
+pub(crate) fn exp(x: f64) -> f64 {
     let x = if x > EXP_RANGE.0 { x } else { EXP_RANGE.0 };
     let x = if x < EXP_RANGE.1 { x } else { EXP_RANGE.1 };
     let shifted = x * std::f64::consts::LOG2_E + ROUND;

@@ -5,8 +5,8 @@ use numpy::{
 };
 use pressopt_core::circuit::complex::Complex;
 use pressopt_core::circuit::{
-    Circuit, CircuitError, Fit, Problem, Spectrum, check_consistency, distribution, fit, fit_many,
-    profile, z_hit,
+    Circuit, CircuitError, Fit, Problem, Rise, Spectrum, check_consistency, distribution, fit,
+    fit_many, profile, z_hit,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -121,6 +121,7 @@ fn fit_to_dict<'py>(py: Python<'py>, fit: Fit) -> PyResult<Bound<'py, PyDict>> {
     let count = fit.values.len();
     let result = PyDict::new(py);
     result.set_item("values", fit.values.into_pyarray(py))?;
+    result.set_item("model", complex_row(&fit.model).into_pyarray(py))?;
     result.set_item(
         "covariance_u",
         matrix(py, fit.covariance_u, [count, count])?,
@@ -225,7 +226,7 @@ fn circuit_fit_many<'py>(
 }
 
 #[pyfunction]
-#[pyo3(signature = (circuit, frequency_hz, re_ohm, im_ohm, weight_re, weight_im, *, values, lower, upper, index, rise, starts))]
+#[pyo3(signature = (circuit, frequency_hz, re_ohm, im_ohm, weight_re, weight_im, *, values, lower, upper, index, rise, rise_chosen, rise_established, starts))]
 #[allow(clippy::too_many_arguments)]
 fn circuit_profile<'py>(
     py: Python<'py>,
@@ -240,6 +241,8 @@ fn circuit_profile<'py>(
     upper: PyReadonlyArray1<'py, f64>,
     index: usize,
     rise: f64,
+    rise_chosen: Vec<f64>,
+    rise_established: Vec<f64>,
     starts: usize,
 ) -> PyResult<(f64, f64)> {
     let empty = Vec::new().into_pyarray(py);
@@ -254,7 +257,12 @@ fn circuit_profile<'py>(
     )
     .map_err(refused)?;
     let values = copied(&values);
-    py.detach(|| profile(&problem, &spectrum, &values, index, rise, starts))
+    let rise = Rise {
+        one: rise,
+        chosen: rise_chosen,
+        established: rise_established,
+    };
+    py.detach(|| profile(&problem, &spectrum, &values, index, &rise, starts))
         .map_err(refused)
 }
 

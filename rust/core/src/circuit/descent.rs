@@ -11,7 +11,7 @@ use super::linear;
 /// No logarithm moves by more than this at once: the model is not linear beyond.
 const LONGEST: f64 = 3.0;
 /// See [`Reach::rival`].
-const PATIENCE: f64 = 100.0;
+const PATIENCE: f64 = 30.0;
 /// Damping above which nothing moves any more.
 const STUCK: f64 = 1e20;
 
@@ -35,11 +35,15 @@ impl Descent {
 pub(crate) struct Work {
     /// Natural values by slot.
     values: Vec<f64>,
+    /// Modelled less measured impedance (n,), Ω.
     z: Vec<Complex>,
-    /// Derivatives by slot, then (weighted) by parameter: one column of n after another.
+    /// Derivatives by slot: one column of n after another.
     slope: Vec<Complex>,
     scratch: Vec<Complex>,
-    shared: Vec<Complex>,
+    /// Weighted residuals (2n,).
+    residual: Vec<f64>,
+    /// Weighted derivatives by parameter: one column of 2n after another.
+    columns: Vec<f64>,
     /// JᵀJ plus prior precision, row-major, both triangles.
     pub hessian: Vec<f64>,
     /// Jᵀr plus the priors' part.
@@ -59,7 +63,8 @@ impl Work {
             z: vec![Complex::ZERO; points],
             slope: vec![Complex::ZERO; slots * points],
             scratch: vec![Complex::ZERO; problem.circuit.root.rows_needed() * points],
-            shared: vec![Complex::ZERO; if slots == p { 0 } else { p * points }],
+            residual: vec![0.0; 2 * points],
+            columns: vec![0.0; p * 2 * points],
             hessian: vec![0.0; p * p],
             gradient: vec![0.0; p],
             matrix: vec![0.0; p * p],
@@ -83,18 +88,11 @@ impl Work {
             &mut self.slope,
             &mut self.scratch,
         );
-        let mut chi2 = 0.0;
-        for (model, (measured, &(w_re, w_im))) in self
-            .z
-            .iter_mut()
-            .zip(spectrum.z.iter().zip(&spectrum.weight))
-        {
-            *model = Complex::new(
-                (model.re - measured.re) * w_re,
-                (model.im - measured.im) * w_im,
-            );
-            chi2 += model.norm_sqr();
+        for (model, measured) in self.z.iter_mut().zip(&spectrum.z) {
+            *model = *model - *measured;
         }
+        spectrum.weigh(&self.z, &mut self.residual);
+        let chi2 = linear::dot(&self.residual, &self.residual);
         let penalty = problem
             .prior
             .iter()
@@ -104,39 +102,43 @@ impl Work {
         (chi2, penalty)
     }
 
+    /// Impedance of the circuit (n,), Ω, at the u of the last [`Self::evaluate`].
+    pub fn model(&self, spectrum: &Spectrum) -> Vec<Complex> {
+        self.z
+            .iter()
+            .zip(&spectrum.z)
+            .map(|(off, measured)| *off + *measured)
+            .collect()
+    }
+
     /// Normal matrix and gradient at the u of the last [`Self::evaluate`].
     pub fn differentiate(&mut self, problem: &Problem, spectrum: &Spectrum, u: &[f64]) {
         let (n, p) = (spectrum.len(), u.len());
-        if !self.shared.is_empty() {
-            self.shared.fill(Complex::ZERO);
-            for (slot, &parameter) in problem.circuit.slot_parameter.iter().enumerate() {
-                let from = &self.slope[slot * n..(slot + 1) * n];
-                for (sum, d) in self.shared[parameter * n..(parameter + 1) * n]
-                    .iter_mut()
-                    .zip(from)
-                {
-                    *sum += *d;
+        let Self { slope, columns, .. } = self;
+        let mut of_slots = slope.chunks_exact(n);
+        if problem.circuit.slots() == p {
+            for (column, of_slot) in columns.chunks_exact_mut(2 * n).zip(of_slots) {
+                spectrum.weigh(of_slot, column);
+            }
+        } else {
+            // A parameter of several slots gets the sum of their derivatives.
+            columns.fill(0.0);
+            let mut part = vec![0.0; 2 * n];
+            for (&i, of_slot) in problem.circuit.slot_parameter.iter().zip(&mut of_slots) {
+                spectrum.weigh(of_slot, &mut part);
+                for (sum, d) in columns[i * 2 * n..][..2 * n].iter_mut().zip(&part) {
+                    *sum += d;
                 }
             }
         }
-        let columns = if self.shared.is_empty() {
-            &mut self.slope
-        } else {
-            &mut self.shared
-        };
-        for column in columns.chunks_exact_mut(n) {
-            for (d, &(w_re, w_im)) in column.iter_mut().zip(&spectrum.weight) {
-                *d = Complex::new(d.re * w_re, d.im * w_im);
-            }
-        }
+        linear::normal_equations(
+            p,
+            |i| &columns[i * 2 * n..][..2 * n],
+            &self.residual,
+            &mut self.hessian,
+            &mut self.gradient,
+        );
         for i in 0..p {
-            let column = &columns[i * n..(i + 1) * n];
-            self.gradient[i] = linear::dot_parts(column, &self.z);
-            for j in 0..=i {
-                let product = linear::dot_parts(column, &columns[j * n..(j + 1) * n]);
-                self.hessian[i * p + j] = product;
-                self.hessian[j * p + i] = product;
-            }
             let (mean, precision) = problem.prior[i];
             self.gradient[i] += (u[i] - mean) * precision * precision;
             self.hessian[i * p + i] += precision * precision;
@@ -242,17 +244,12 @@ pub(crate) fn descend(
             damping *= 10.0;
             continue;
         }
-        let longest = work.step[..work.moving.len()]
-            .iter()
-            .fold(0.0f64, |a, s| a.max(s.abs()));
-        let shrink = if longest > LONGEST {
-            LONGEST / longest
-        } else {
-            1.0
-        };
+        // Each on its own: a member that has all but vanished asks for a long step and must not shorten the others'.
+        let mut longest = 0.0f64;
         next.copy_from_slice(&here.u);
         for (a, &i) in work.moving.iter().enumerate() {
-            next[i] += work.step[a] * shrink;
+            longest = longest.max(work.step[a].abs());
+            next[i] += work.step[a].clamp(-LONGEST, LONGEST);
         }
         problem.clamp(&mut next);
         for (d, (a, b)) in moved.iter_mut().zip(next.iter().zip(&here.u)) {

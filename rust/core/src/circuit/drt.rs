@@ -88,22 +88,13 @@ pub fn distribution(spectrum: &Spectrum, noise: Option<f64>) -> Result<Distribut
         .map(|k| (-high - BEYOND * decade + step * k as f64).exp())
         .collect();
 
-    let columns = columns(spectrum, &tau, step, (low, high));
-    let mut target = spectrum.z.clone();
-    weigh(spectrum, &mut target);
+    let plain = unweighted(spectrum, &tau, step, (low, high));
+    let columns: Vec<Vec<f64>> = plain.iter().map(|c| spectrum.weighted(c)).collect();
+    let target = spectrum.target();
     let size = columns.len();
-    let mut gram = vec![0.0; size * size];
-    for i in 0..size {
-        for j in 0..=i {
-            gram[i * size + j] = linear::dot_parts(&columns[i], &columns[j]);
-            gram[j * size + i] = gram[i * size + j];
-        }
-    }
-    let right: Vec<f64> = columns
-        .iter()
-        .map(|c| linear::dot_parts(c, &target))
-        .collect();
-    let whole = linear::dot_parts(&target, &target);
+    let (mut gram, mut right) = (vec![0.0; size * size], vec![0.0; size]);
+    linear::normal_equations(size, |i| &columns[i], &target, &mut gram, &mut right);
+    let whole = linear::dot(&target, &target);
     let diagonal = (SERIES..size).map(|i| gram[i * size + i]).sum::<f64>() / m as f64;
 
     let left_by = |x: &[f64]| {
@@ -144,7 +135,6 @@ pub fn distribution(spectrum: &Spectrum, noise: Option<f64>) -> Result<Distribut
     }
     let gamma: Vec<f64> = chosen[SERIES..].to_vec();
     let mut model = vec![Complex::ZERO; n];
-    let plain = unweighted(spectrum, &tau, step, (low, high));
     for (column, &amplitude) in plain.iter().zip(&chosen) {
         for (z, d) in model.iter_mut().zip(column) {
             *z += d.scale(amplitude);
@@ -180,20 +170,6 @@ fn unweighted(spectrum: &Spectrum, tau: &[f64], step: f64, band: (f64, f64)) -> 
         })
     }));
     columns
-}
-
-fn columns(spectrum: &Spectrum, tau: &[f64], step: f64, band: (f64, f64)) -> Vec<Vec<Complex>> {
-    let mut columns = unweighted(spectrum, tau, step, band);
-    for column in &mut columns {
-        weigh(spectrum, column);
-    }
-    columns
-}
-
-fn weigh(spectrum: &Spectrum, column: &mut [Complex]) {
-    for (z, &(w_re, w_im)) in column.iter_mut().zip(&spectrum.weight) {
-        *z = Complex::new(z.re * w_re, z.im * w_im);
-    }
 }
 
 /// Adds λ DᵀD of second differences over the grid; beyond its ends γ counts as nought.

@@ -4,6 +4,7 @@
 //! de Levie, Electrochim. Acta 8 (1963) 751; Cole and Cole, J. Chem. Phys. 9 (1941) 341 for the depressed arc.
 
 use super::complex::Complex;
+use super::wide::{Wide, powers};
 use std::f64::consts::FRAC_PI_2;
 
 /// The largest number of parameters an element has.
@@ -123,11 +124,20 @@ pub fn columns(
         }
         Kind::ConstantPhase => {
             let direction = j_power(-values[1]).scale(1.0 / values[0]);
-            for k in 0..n {
-                z[k] = direction.scale((-values[1] * ln_omega[k]).exp());
-                first[k] = -z[k];
-                rest[k] = -(z[k] * Complex::new(ln_omega[k], FRAC_PI_2));
-            }
+            powers(
+                -values[1],
+                0.0,
+                ln_omega,
+                #[inline(always)]
+                |at, ln_w, power| {
+                    let size = Wide::along(direction, power);
+                    size.store(&mut z[at.clone()]);
+                    let fall = size.scale(-1.0);
+                    fall.store(&mut first[at.clone()]);
+                    fall.times(Wide::with_imaginary(ln_w, FRAC_PI_2))
+                        .store(&mut rest[at]);
+                },
+            );
         }
         Kind::Warburg => {
             for k in 0..n {
@@ -165,16 +175,26 @@ pub fn columns(
         Kind::Arc => {
             let ln_rc = (values[0] * values[1]).ln();
             let direction = j_power(values[2]);
-            for k in 0..n {
-                let ln_x = ln_omega[k] + ln_rc;
-                let x = direction.scale((values[2] * ln_x).exp());
-                let below = (Complex::ONE + x).recip();
-                z[k] = below.scale(values[0]);
-                let fall = z[k] * x * below;
-                first[k] = z[k] - fall.scale(values[2]);
-                rest[k] = fall.scale(-values[2]);
-                rest[n + k] = -(fall * Complex::new(ln_x, FRAC_PI_2));
-            }
+            let (by_c, by_n) = rest.split_at_mut(n);
+            powers(
+                values[2],
+                ln_rc,
+                ln_omega,
+                #[inline(always)]
+                |at, ln_x, power| {
+                    let x = Wide::along(direction, power);
+                    let below = x.one_over_one_plus();
+                    let size = below.scale(values[0]);
+                    size.store(&mut z[at.clone()]);
+                    let fall = size.times(x).times(below).scale(-values[2]);
+                    // ∂Z/∂ln R = Z - n·fall, ∂Z/∂ln C = -n·fall
+                    size.minus(fall.scale(-1.0)).store(&mut first[at.clone()]);
+                    fall.store(&mut by_c[at.clone()]);
+                    fall.scale(1.0 / values[2])
+                        .times(Wide::with_imaginary(ln_x, FRAC_PI_2))
+                        .store(&mut by_n[at]);
+                },
+            );
         }
         Kind::Pore => {
             let direction = j_power(values[2]).scale(values[0] * values[1]);
@@ -202,12 +222,21 @@ pub(crate) fn depressed_arc(
     let (by_r, rest) = slope.split_at_mut(n);
     let (by_q, by_n) = rest.split_at_mut(n);
     let direction = j_power(values[2]).scale(values[0] * values[1]);
-    for k in 0..n {
-        let x = direction.scale((values[2] * ln_omega[k]).exp());
-        let below = (Complex::ONE + x).recip();
-        z[k] = below.scale(values[0]);
-        by_r[k] = z[k] * below;
-        by_q[k] = by_r[k] - z[k];
-        by_n[k] = by_q[k] * Complex::new(ln_omega[k], FRAC_PI_2);
-    }
+    powers(
+        values[2],
+        0.0,
+        ln_omega,
+        #[inline(always)]
+        |at, ln_w, power| {
+            let below = Wide::along(direction, power).one_over_one_plus();
+            let size = below.scale(values[0]);
+            size.store(&mut z[at.clone()]);
+            let same = size.times(below);
+            same.store(&mut by_r[at.clone()]);
+            let fall = same.minus(size);
+            fall.store(&mut by_q[at.clone()]);
+            fall.times(Wide::with_imaginary(ln_w, FRAC_PI_2))
+                .store(&mut by_n[at]);
+        },
+    );
 }

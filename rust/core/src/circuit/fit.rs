@@ -3,6 +3,7 @@
 //! Minimised is F(u) = Σ [w_re Re(ΔZ)]² + [w_im Im(ΔZ)]² + Σ [(u - m)/s]²; the second sum only where a prior is
 //! given. The descent itself is in [`super::descent`], where it begins in [`super::search`].
 
+use super::complex::Complex;
 use super::descent::{Descent, Reach, Work, descend};
 use super::linear;
 use super::notation::Circuit;
@@ -128,6 +129,8 @@ pub(crate) fn to_u(value: f64, exponent: bool) -> f64 {
 pub struct Fit {
     /// Natural values (p,).
     pub values: Vec<f64>,
+    /// Impedance of the fitted circuit at the frequencies of the spectrum (n,), Ω.
+    pub model: Vec<Complex>,
     /// Inverse of JᵀJ plus prior precision, in u, row-major (p, p); rows of fixed parameters are 0; those at
     /// a bound count as free, so that their neighbours' variances are not too small. Times the variance of a weighted residual it is the covariance.
     pub covariance_u: Vec<f64>,
@@ -176,6 +179,7 @@ fn finish(
     }
     Fit {
         values: problem.natural(&best.u),
+        model: work.model(spectrum),
         covariance_u,
         chi2: best.chi2,
         penalty: best.penalty,

@@ -1,7 +1,5 @@
 //! Small dense linear algebra: Cholesky for normal equations, Householder for ill-conditioned least squares.
 
-use super::complex::Complex;
-
 /// Variance of what the data say nothing about; finite, so that it can be multiplied by nought.
 const HOPELESS: f64 = 1e150;
 
@@ -133,38 +131,81 @@ pub fn project_out(basis: &[Vec<f64>], vector: &mut [f64]) {
 /// Inner product, in four lanes so that it vectorises.
 #[must_use]
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut lanes = [0.0; 4];
-    let (a4, b4) = (a.chunks_exact(4), b.chunks_exact(4));
-    let tail: f64 = a4
-        .remainder()
-        .iter()
-        .zip(b4.remainder())
-        .map(|(x, y)| x * y)
-        .sum();
-    for (x, y) in a4.zip(b4) {
-        for lane in 0..4 {
-            lanes[lane] += x[lane] * y[lane];
-        }
-    }
-    lanes.iter().sum::<f64>() + tail
+    dots(a, [b])[0]
 }
 
-/// Inner product of two columns of complex numbers, real and imaginary parts taken as numbers of their own.
-#[must_use]
-pub fn dot_parts(a: &[Complex], b: &[Complex]) -> f64 {
-    let mut lanes = [0.0; 4];
-    let (a2, b2) = (a.chunks_exact(2), b.chunks_exact(2));
-    let tail: f64 = a2
-        .remainder()
-        .iter()
-        .zip(b2.remainder())
-        .map(|(x, y)| x.re * y.re + x.im * y.im)
-        .sum();
-    for (x, y) in a2.zip(b2) {
-        lanes[0] += x[0].re * y[0].re;
-        lanes[1] += x[0].im * y[0].im;
-        lanes[2] += x[1].re * y[1].re;
-        lanes[3] += x[1].im * y[1].im;
+/// Normal equations of columns of one length: all products with each other into `matrix` (count, count), row-major,
+/// both triangles, those with the target into `right` (count,); compiled for the vector units of this machine.
+pub fn normal_equations<'a>(
+    count: usize,
+    column: impl Fn(usize) -> &'a [f64],
+    target: &[f64],
+    matrix: &mut [f64],
+    right: &mut [f64],
+) {
+    pulp::Arch::new().dispatch(Normal {
+        count,
+        column,
+        target,
+        matrix,
+        right,
+    });
+}
+
+/// Arguments of [`normal_equations`], to be inlined as a whole where vector units are known.
+struct Normal<'b, F> {
+    count: usize,
+    column: F,
+    target: &'b [f64],
+    matrix: &'b mut [f64],
+    right: &'b mut [f64],
+}
+
+impl<'a, F: Fn(usize) -> &'a [f64]> pulp::WithSimd for Normal<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let of = self.column;
+        for i in 0..self.count {
+            [self.right[i]] = dots(of(i), [self.target]);
+            let row = &mut self.matrix[i * self.count..][..=i];
+            let mut fours = row.chunks_exact_mut(4);
+            let mut j = 0;
+            for four in &mut fours {
+                four.copy_from_slice(&dots(of(i), [of(j), of(j + 1), of(j + 2), of(j + 3)]));
+                j += 4;
+            }
+            for one in fours.into_remainder() {
+                [*one] = dots(of(i), [of(j)]);
+                j += 1;
+            }
+            for j in 0..i {
+                self.matrix[j * self.count + i] = self.matrix[i * self.count + j];
+            }
+        }
     }
-    lanes.iter().sum::<f64>() + tail
+}
+
+/// Inner products of one column with `M` others of its length.
+#[inline(always)]
+fn dots<const M: usize>(a: &[f64], others: [&[f64]; M]) -> [f64; M] {
+    const LANES: usize = 4;
+    let mut lanes = [[0.0; LANES]; M];
+    let (whole, tail) = a.split_at(a.len() - a.len() % LANES);
+    for (block, x) in whole.chunks_exact(LANES).enumerate() {
+        for (sum, other) in lanes.iter_mut().zip(&others) {
+            let y = &other[block * LANES..][..LANES];
+            for k in 0..LANES {
+                sum[k] += x[k] * y[k];
+            }
+        }
+    }
+    let mut sums = [0.0; M];
+    for ((sum, lane), other) in sums.iter_mut().zip(&lanes).zip(&others) {
+        *sum = (lane[0] + lane[1]) + (lane[2] + lane[3]);
+        for (x, y) in tail.iter().zip(&other[whole.len()..]) {
+            *sum += x * y;
+        }
+    }
+    sums
 }

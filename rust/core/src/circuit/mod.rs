@@ -8,10 +8,13 @@
 //! | J | ∂Z/∂u, one column for each parameter | Ω |
 //!
 //! [`notation`] reads a circuit, [`element`] holds the formulas, [`fit`] asks and answers, `descent` is a bounded
-//! Levenberg-Marquardt in u, `start` finds start values without a guess, `search` decides which are followed and moves
-//! single arcs elsewhere, [`mod@profile`] says how far a parameter may go, [`drt`] needs no circuit, [`consistency`] asks
+//! Levenberg-Marquardt in u, `chain` sees which members are arcs, `start` finds start values without a guess from
+//! `combination`s of places, `search` decides which are followed and moves single arcs elsewhere, `wide` takes several
+//! frequencies at a time, [`mod@profile`] says how far a parameter may go, [`drt`] needs no circuit, [`consistency`] asks
 //! whether a spectrum can be one at all.
 
+mod chain;
+mod combination;
 pub mod complex;
 pub mod consistency;
 mod descent;
@@ -23,12 +26,13 @@ pub mod notation;
 pub mod profile;
 mod search;
 mod start;
+mod wide;
 
 pub use consistency::{Consistency, check_consistency, z_hit};
 pub use drt::{Distribution, distribution};
 pub use fit::{Fit, Problem, fit, fit_from, fit_many};
 pub use notation::Circuit;
-pub use profile::profile;
+pub use profile::{Rise, profile};
 
 /// Why a circuit or a spectrum is refused.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,6 +130,28 @@ impl Spectrum {
                 .zip(weight_im.iter().copied())
                 .collect(),
         })
+    }
+
+    /// Writes a column of Z (n,) times the weights into `to` (2n,): real and imaginary parts as numbers of their own.
+    pub(crate) fn weigh(&self, column: &[complex::Complex], to: &mut [f64]) {
+        for (parts, (z, (w_re, w_im))) in
+            to.chunks_exact_mut(2).zip(column.iter().zip(&self.weight))
+        {
+            parts[0] = z.re * w_re;
+            parts[1] = z.im * w_im;
+        }
+    }
+
+    /// A column of Z (n,) times the weights (2n,), see [`Self::weigh`].
+    pub(crate) fn weighted(&self, column: &[complex::Complex]) -> Vec<f64> {
+        let mut weighted = vec![0.0; 2 * self.len()];
+        self.weigh(column, &mut weighted);
+        weighted
+    }
+
+    /// The measured spectrum, weighted (2n,).
+    pub(crate) fn target(&self) -> Vec<f64> {
+        self.weighted(&self.z)
     }
 
     /// Number of points.

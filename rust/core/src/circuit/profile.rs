@@ -3,7 +3,14 @@
 //! Where the sum of squares is no parabola (an arc half hidden, an exponent at its bound), the covariance is wrong and
 //! this is right (Venzon and Moolgavkar, J. R. Stat. Soc. C 37 (1988) 87). Where several minima are as good as each
 //! other (an arc at the level of the noise may be any of several), the interval spans them all.
+//!
+//! *Arcs that may not be there.* Without its resistance an arc's time constant and exponent mean nothing, so the fit is
+//! free to put the arc where chance has made most of it: noise alone lowers the sum of squares by more than a
+//! chi-square of one says (Davies, Biometrika 64 (1977) 247 and 74 (1987) 33). Where an arc could be left out at a cost
+//! that chance may ask, the rise is therefore that for all its parameters and its place, and the interval spans every
+//! place it may have.
 
+use super::chain;
 use super::descent::{Reach, Work, descend};
 use super::fit::{Problem, to_u};
 use super::search;
@@ -14,8 +21,37 @@ const FURTHEST: f64 = 20.7;
 /// An end is found when the root of the rise is this close to that asked, relative.
 const CLOSE: f64 = 0.01;
 const MOST_STEPS: usize = 24;
+/// What an arc is made smaller by to see what the spectrum is without it.
+const ABSENT: f64 = 1e-12;
 /// How often the interval may begin anew from a better minimum found on the way.
 const MOST_RESTARTS: usize = 3;
+
+/// How far the sum of squares may rise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rise {
+    /// For one parameter of a circuit whose members are all there.
+    pub one: f64,
+    /// For 1, 2, 3, ... numbers that chance may choose at once, at the level of the interval: for an arc that may not
+    /// be there. Empty: arcs are taken to be there.
+    pub chosen: Vec<f64>,
+    /// The same at a stricter level: an arc is there when leaving it out costs more.
+    pub established: Vec<f64>,
+}
+
+impl Rise {
+    fn check(&self) -> Result<(), CircuitError> {
+        let all = [self.one]
+            .into_iter()
+            .chain(self.chosen.iter().copied())
+            .chain(self.established.iter().copied());
+        match all.into_iter().find(|r| !(r.is_finite() && *r > 0.0)) {
+            Some(bad) => Err(CircuitError::Data(format!(
+                "a rise of {bad} of the sum of squares is not positive"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
 
 /// The interval of natural values of parameter `index` within which the sum of squares, all other parameters fitted
 /// anew, lies no more than `rise` above its minimum. An end that is not reached is the bound, or a factor 10⁹ away.
@@ -30,7 +66,7 @@ pub fn profile(
     spectrum: &Spectrum,
     values: &[f64],
     index: usize,
-    rise: f64,
+    rise: &Rise,
     starts: usize,
 ) -> Result<(f64, f64), CircuitError> {
     let parameters = problem.circuit.parameters();
@@ -41,11 +77,7 @@ pub fn profile(
             parameters.len()
         )));
     }
-    if !(rise.is_finite() && rise > 0.0) {
-        return Err(CircuitError::Data(format!(
-            "a rise of {rise} of the sum of squares is not positive"
-        )));
-    }
+    rise.check()?;
     if let Some(bad) = values.iter().find(|v| !(v.is_finite() && **v > 0.0)) {
         return Err(CircuitError::Data(format!(
             "value {bad} is not positive and finite"
@@ -63,9 +95,15 @@ pub fn profile(
         problem: problem.clone(),
         spectrum,
         index,
-        rise,
+        rise: rise.one,
         work: Work::new(problem, spectrum.len()),
     };
+    if starts > 0
+        && let Some(more) = side.doubtful(&u, rise)
+    {
+        side.rise = more;
+    }
+    let rise = side.rise;
     let (mut minimum, mut ends) = side.around(&mut u, f64::INFINITY);
     if starts > 0 {
         for mut other in search::minima(
@@ -104,6 +142,57 @@ struct Side<'a> {
 }
 
 impl Side<'_> {
+    /// The rise to take where an arc may not be there: then any arc may be it, in any place. None when the parameter
+    /// belongs to no arc or leaving out any arc costs more than chance asks.
+    fn doubtful(&mut self, u: &[f64], rise: &Rise) -> Option<f64> {
+        let problem = self.problem.clone();
+        let arcs: Vec<(Vec<usize>, Vec<f64>)> = chain::arcs(&problem)
+            .into_iter()
+            .map(|node| {
+                let mut without = u.to_vec();
+                chain::magnify(&problem, node, ABSENT, &mut without);
+                (chain::parameters(&problem, node), without)
+            })
+            .collect();
+        if !arcs.iter().any(|(own, _)| own.contains(&self.index)) {
+            return None;
+        }
+        let reach = Reach::ROUGH;
+        let least = descend(&self.problem, self.spectrum, u, reach, &mut self.work).total();
+        let mut wanted = None::<f64>;
+        for (own, without) in arcs {
+            let mut allowed = without.clone();
+            problem.clamp(&mut allowed);
+            let free = own.iter().filter(|&&p| !problem.fixed[p]).count();
+            // One more than its own: whether it is there at all.
+            let (Some(chosen), Some(established)) =
+                (rise.chosen.get(free), rise.established.get(free))
+            else {
+                continue;
+            };
+            if free < own.len() || allowed != without {
+                continue; // a bound says that it is there
+            }
+            for &p in &own {
+                self.problem.fixed[p] = true;
+            }
+            let rest = descend(
+                &self.problem,
+                self.spectrum,
+                &without,
+                reach,
+                &mut self.work,
+            );
+            for &p in &own {
+                self.problem.fixed[p] = false;
+            }
+            if rest.total() - least < *established {
+                wanted = Some(wanted.map_or(*chosen, |w| w.max(*chosen)));
+            }
+        }
+        wanted
+    }
+
     /// The interval around a minimum, and the sum of squares there; `u` moves to it, and to a lower one met on the way.
     /// The rise counts from the lower of this minimum and `other`.
     fn around(&mut self, u: &mut Vec<f64>, other: f64) -> (f64, [f64; 2]) {

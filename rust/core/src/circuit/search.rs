@@ -4,9 +4,10 @@
 //! leads out. Taking one arc out and putting it where the rest leaves most to explain does.
 
 use super::Spectrum;
+use super::chain;
 use super::descent::{Descent, Reach, Work, descend};
 use super::fit::Problem;
-use super::start::{self, Scan};
+use super::start::Scan;
 
 /// Iterations of the heat in which all starts run.
 const HEAT: usize = 20;
@@ -16,8 +17,8 @@ const PLACES: usize = 6;
 const ROUNDS: usize = 4;
 /// A round that lowers the sum of squares by less than this share is the last.
 const WORTH: f64 = 1e-4;
-/// With fewer starts than this, the search ends as soon as one leaves less than [`ENOUGH`] times what a chain of all
-/// basis functions leaves (a tenth more is the price of its many members).
+/// With fewer starts than this, no more are followed once one leaves less than [`ENOUGH`] times what a chain of all
+/// basis functions leaves (a tenth more is the price of its many members), and arcs are moved in one round only.
 const THOROUGH: usize = 12;
 const ENOUGH: f64 = 1.12;
 /// Two ends whose sums of squares differ by less than this share are one.
@@ -93,9 +94,9 @@ pub(crate) fn best(
     }
     let mut best = best?;
     let arcs = scan.arcs();
-    for _ in 0..if arcs < 2 || guided { 0 } else { ROUNDS } {
+    for round in 0..if arcs < 2 || guided { 0 } else { ROUNDS } {
         let before = best.total();
-        if before < enough {
+        if round > 0 && before < enough {
             break;
         }
         for arc in 0..arcs {
@@ -117,7 +118,7 @@ pub(crate) fn best(
         }
     }
     best = descend(problem, spectrum, &best.u, Reach::FULL, work);
-    start::fast_to_slow(problem, given, &mut best.u);
+    chain::fast_to_slow(problem, given, &mut best.u);
     Some(Found { best, tried })
 }
 
@@ -146,7 +147,7 @@ pub(crate) fn minima(
             ..Reach::ROUGH
         };
         let mut end = descend(problem, spectrum, &start, reach, work);
-        start::fast_to_slow(problem, &free, &mut end.u);
+        chain::fast_to_slow(problem, &free, &mut end.u);
         let near = |other: &[f64]| end.u.iter().zip(other).all(|(a, b)| (a - b).abs() < 0.1);
         if end.total() <= most && !near(u) && !found.iter().any(|other| near(other)) {
             found.push(end.u);

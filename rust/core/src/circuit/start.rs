@@ -6,193 +6,22 @@
 //! (variable projection: Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973) 413, on a grid).
 
 use super::Spectrum;
+use super::chain::{Role, arcs, assign, magnify, members, role};
+use super::combination::{Combination, MOST_MEMBERS, Ranked, Reduced, advance, non_negative};
 use super::complex::Complex;
 use super::element::{self, Kind};
-use super::fit::{Problem, to_u};
+use super::fit::Problem;
 use super::linear;
 use super::notation::Node;
-
-/// What one member of the chain looks like from far.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Role {
-    Resistor,
-    Inductor,
-    /// Rises without end towards low frequency.
-    Tail,
-    /// A bounded dispersion with a time constant.
-    Arc,
-}
+use std::collections::BinaryHeap;
 
 /// Exponents the arcs are tried with; each of two arcs takes its own, more take one for all.
 const ARC_EXPONENTS: [f64; 2] = [0.95, 0.72];
 const TAIL_EXPONENTS: [f64; 3] = [0.95, 0.75, 0.5];
-/// Most members of a chain for which start values are sought.
-const MOST_MEMBERS: usize = 16;
 /// Ridge on the diagonal of the chain of all basis functions.
 const RIDGE: f64 = 1e-6;
 /// No start is smaller than this share of the typical impedance.
 const LEAST_SHARE: f64 = 1e-3;
-
-fn contains(node: &Node, wanted: &dyn Fn(Kind) -> bool) -> bool {
-    match node {
-        Node::Element { kind, .. } => wanted(*kind),
-        Node::Series(children) | Node::Parallel(children) => {
-            children.iter().any(|c| contains(c, wanted))
-        }
-    }
-}
-
-fn role(node: &Node) -> Role {
-    match node {
-        Node::Element { kind, .. } => match kind {
-            Kind::Resistor => Role::Resistor,
-            Kind::Inductor => Role::Inductor,
-            Kind::Capacitor
-            | Kind::ConstantPhase
-            | Kind::Warburg
-            | Kind::WarburgOpen
-            | Kind::Pore => Role::Tail,
-            Kind::WarburgShort | Kind::Gerischer | Kind::Arc => Role::Arc,
-        },
-        Node::Series(_) | Node::Parallel(_) => {
-            let resistive = |k| {
-                matches!(
-                    k,
-                    Kind::Resistor | Kind::WarburgShort | Kind::Gerischer | Kind::Arc
-                )
-            };
-            let stores = |k| !matches!(k, Kind::Resistor | Kind::Inductor);
-            match (contains(node, &resistive), contains(node, &stores)) {
-                (true, true) => Role::Arc,
-                (true, false) => Role::Resistor,
-                _ => Role::Tail,
-            }
-        }
-    }
-}
-
-/// The members of the outermost chain.
-fn members(root: &Node) -> &[Node] {
-    match root {
-        Node::Series(children) => children,
-        node => std::slice::from_ref(node),
-    }
-}
-
-/// The members of the outermost chain that are arcs.
-pub(crate) fn arcs(problem: &Problem) -> Vec<&Node> {
-    members(&problem.circuit.root)
-        .iter()
-        .filter(|node| role(node) == Role::Arc)
-        .collect()
-}
-
-/// Gives the elements below a node values that make it look like an arc R, τ, n (or a resistor, or a tail).
-fn assign(problem: &Problem, node: &Node, resistance: f64, tau: f64, n: f64, u: &mut [f64]) {
-    match node {
-        Node::Element { kind, slot } => {
-            let capacitance = tau / resistance;
-            let values: &[f64] = match kind {
-                Kind::Resistor => &[resistance],
-                Kind::Capacitor => &[capacitance],
-                Kind::Inductor => &[resistance * tau],
-                Kind::ConstantPhase => &[tau.powf(n) / resistance, n],
-                Kind::Warburg => &[resistance / tau.sqrt()],
-                Kind::WarburgOpen | Kind::WarburgShort | Kind::Gerischer => &[resistance, tau],
-                Kind::Arc => &[resistance, capacitance, n],
-                Kind::Pore => &[resistance, tau.powf(n) / resistance, n],
-            };
-            for (i, value) in values.iter().enumerate() {
-                let p = problem.circuit.slot_parameter[slot + i];
-                u[p] = to_u(*value, problem.circuit.parameters[p].exponent);
-            }
-        }
-        Node::Series(children) => {
-            // The first member carries most; a diffusion behind a resistor starts slower and smaller.
-            for (i, child) in children.iter().enumerate() {
-                let (share, slower) = if i == 0 { (1.0, 1.0) } else { (0.3, 10.0) };
-                assign(problem, child, resistance * share, tau * slower, n, u);
-            }
-        }
-        Node::Parallel(children) => {
-            for child in children {
-                assign(problem, child, resistance, tau, n, u);
-            }
-        }
-    }
-}
-
-/// Makes the impedance of a node larger by a factor at all frequencies.
-fn magnify(problem: &Problem, node: &Node, factor: f64, u: &mut [f64]) {
-    match node {
-        Node::Element { kind, slot } => {
-            for (i, (suffix, _)) in kind.parameters().iter().enumerate() {
-                let by = match (kind, *suffix) {
-                    (_, "n" | "tau") => continue,
-                    (Kind::Capacitor, _) | (_, "c" | "q") => -factor.ln(),
-                    _ => factor.ln(),
-                };
-                u[problem.circuit.slot_parameter[slot + i]] += by;
-            }
-        }
-        Node::Series(children) | Node::Parallel(children) => {
-            for child in children {
-                magnify(problem, child, factor, u);
-            }
-        }
-    }
-}
-
-/// Multiplies a column by the weights of a spectrum.
-fn weighted(spectrum: &Spectrum, column: &mut [Complex]) {
-    for (z, &(w_re, w_im)) in column.iter_mut().zip(&spectrum.weight) {
-        *z = Complex::new(z.re * w_re, z.im * w_im);
-    }
-}
-
-/// Non-negative least squares on a small Gram matrix by dropping what turns negative; returns the fall of the
-/// sum of squares.
-fn non_negative(
-    gram: &[f64],
-    right: &[f64],
-    size: usize,
-    chosen: &[usize],
-    amplitude: &mut [f64; MOST_MEMBERS],
-) -> f64 {
-    let mut active: [usize; MOST_MEMBERS] = std::array::from_fn(|i| i);
-    let mut count = chosen.len().min(MOST_MEMBERS);
-    amplitude.fill(0.0);
-    let mut matrix = [0.0; MOST_MEMBERS * MOST_MEMBERS];
-    let mut x = [0.0; MOST_MEMBERS];
-    while count > 0 {
-        for a in 0..count {
-            let i = chosen[active[a]];
-            x[a] = right[i];
-            for b in 0..=a {
-                matrix[a * count + b] = gram[i * size + chosen[active[b]]];
-            }
-            matrix[a * count + a] *= 1.0 + 1e-10;
-        }
-        if !linear::cholesky(&mut matrix[..count * count], count) {
-            return 0.0;
-        }
-        linear::cholesky_solve(&matrix[..count * count], count, &mut x[..count]);
-        let worst = (0..count)
-            .min_by(|&a, &b| x[a].total_cmp(&x[b]))
-            .unwrap_or(0);
-        if x[worst] >= 0.0 {
-            let mut fall = 0.0;
-            for a in 0..count {
-                amplitude[active[a]] = x[a];
-                fall += x[a] * right[chosen[active[a]]];
-            }
-            return fall;
-        }
-        active.copy_within(worst + 1..count, worst);
-        count -= 1;
-    }
-    0.0
-}
 
 /// The band of a spectrum and the sizes in it.
 struct Scale {
@@ -247,8 +76,8 @@ pub(crate) struct Scan<'a> {
     /// Time constants the arcs are tried at, s.
     grid: Vec<f64>,
     /// Weighted basis: resistor, inductor, tails, then arcs on the grid for each exponent.
-    columns: Vec<Vec<Complex>>,
-    target: Vec<Complex>,
+    columns: Vec<Vec<f64>>,
+    target: Vec<f64>,
     /// Products of the columns with each other, and with the target.
     gram: Vec<f64>,
     right: Vec<f64>,
@@ -271,8 +100,7 @@ impl<'a> Scan<'a> {
             let mut column = vec![Complex::ZERO; spectrum.len()];
             let (omega, ln_omega) = (&spectrum.omega, &spectrum.ln_omega);
             element::columns(kind, values, omega, ln_omega, &mut column, &mut slope);
-            weighted(spectrum, &mut column);
-            columns.push(column);
+            columns.push(spectrum.weighted(&column));
         };
         push(Kind::Resistor, &[typical]);
         push(Kind::Inductor, &[typical * (-scale.high).exp()]);
@@ -285,21 +113,10 @@ impl<'a> Scan<'a> {
                 push(Kind::Arc, &[typical, tau / typical, n]);
             }
         }
-        let mut target = spectrum.z.clone();
-        weighted(spectrum, &mut target);
+        let target = spectrum.target();
         let size = columns.len();
-        let mut gram = vec![0.0; size * size];
-        for i in 0..size {
-            for j in 0..=i {
-                let product = linear::dot_parts(&columns[i], &columns[j]);
-                gram[i * size + j] = product;
-                gram[j * size + i] = product;
-            }
-        }
-        let right = columns
-            .iter()
-            .map(|c| linear::dot_parts(c, &target))
-            .collect();
+        let (mut gram, mut right) = (vec![0.0; size * size], vec![0.0; size]);
+        linear::normal_equations(size, |i| &columns[i], &target, &mut gram, &mut right);
         Self {
             problem,
             spectrum,
@@ -333,11 +150,11 @@ impl<'a> Scan<'a> {
         linear::cholesky_solve(&matrix, size, &mut x);
         let mut left = self.target.clone();
         for (column, factor) in self.columns.iter().zip(&x) {
-            for (z, d) in left.iter_mut().zip(column) {
-                *z = *z - d.scale(*factor);
+            for (x, d) in left.iter_mut().zip(column) {
+                *x -= d * factor;
             }
         }
-        Some(linear::dot_parts(&left, &left))
+        Some(linear::dot(&left, &left))
     }
 
     /// How many members of the chain are arcs.
@@ -349,8 +166,8 @@ impl<'a> Scan<'a> {
         self.roles.contains(&wanted)
     }
 
-    /// Puts the columns of one combination into `chosen`; returns where its arcs begin.
-    fn choose(&self, chosen: &mut Vec<usize>, one: &Combination, arcs: usize) -> usize {
+    /// Puts the columns of a chain without its arcs into `chosen`.
+    fn choose_rest(&self, chosen: &mut Vec<usize>, tail: Option<usize>) {
         chosen.clear();
         if self.has(Role::Resistor) {
             chosen.push(0);
@@ -358,14 +175,20 @@ impl<'a> Scan<'a> {
         if self.has(Role::Inductor) {
             chosen.push(1);
         }
-        chosen.extend(one.tail.map(|t| 2 + t));
+        chosen.extend(tail.map(|t| 2 + t));
+    }
+
+    /// Puts the columns of one combination into `chosen`; returns where its arcs begin.
+    fn choose(&self, chosen: &mut Vec<usize>, one: &Combination, arcs: usize) -> usize {
+        self.choose_rest(chosen, one.tail);
         let before_arcs = chosen.len();
-        chosen.extend(
-            (0..arcs).map(|a| {
-                FIRST_ARC + one.exponent(a) * self.grid.len() + usize::from(one.places[a])
-            }),
-        );
+        chosen.extend((0..arcs).map(|a| FIRST_ARC + self.arc(one, a)));
         before_arcs
+    }
+
+    /// Index of one arc of a combination among all arcs of the basis.
+    fn arc(&self, one: &Combination, arc: usize) -> usize {
+        one.exponent(arc) * self.grid.len() + usize::from(one.places[arc])
     }
 
     /// Up to `wanted` sets of start values u, most promising first.
@@ -384,47 +207,67 @@ impl<'a> Scan<'a> {
             2 => &[0, 1, 2, 3],
             _ => &[0, usize::MAX],
         };
-        let mut scored: Vec<(f64, Combination)> = Vec::new();
         let mut amplitude = [0.0; MOST_MEMBERS];
         let mut chosen = Vec::with_capacity(MOST_MEMBERS);
-        for &exponents in patterns {
-            for &tail in tails {
+        let mut ranked = Vec::new();
+        for &tail in tails {
+            self.choose_rest(&mut chosen, tail);
+            let reduced = if count == 2 {
+                Reduced::new(&self.gram, &self.right, &chosen, FIRST_ARC)
+            } else {
+                None
+            };
+            for &exponents in patterns {
                 let mut one = Combination {
                     exponents,
                     tail,
                     places: std::array::from_fn(|i| i as u8),
                 };
                 while count <= self.grid.len() {
-                    let before_arcs = self.choose(&mut chosen, &one, count);
-                    let fall = non_negative(&self.gram, &self.right, size, &chosen, &mut amplitude);
-                    let found = (0..count).map(|a| {
-                        let share = amplitude[before_arcs + a].max(LEAST_SHARE);
-                        (
-                            self.scale.typical * share,
-                            self.grid[usize::from(one.places[a])],
-                        )
+                    let fall = reduced.as_ref().map_or(f64::INFINITY, |reduced| {
+                        reduced.most(self.arc(&one, 0), self.arc(&one, 1))
                     });
-                    scored.push((fall - prior_penalty(self.problem, &nodes, found), one));
+                    ranked.push(Ranked {
+                        fall,
+                        solved: false,
+                        one,
+                    });
                     if count == 0 || !advance(&mut one.places[..count], self.grid.len()) {
                         break;
                     }
                 }
             }
         }
-        scored.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+        // Best first: a combination is solved when no other can be better than what it may be at most.
+        let mut ranked = BinaryHeap::from(ranked);
         let mut starts: Vec<Vec<f64>> = Vec::with_capacity(wanted);
         let mut taken: Vec<Combination> = Vec::new();
-        for (_, one) in &scored {
-            if starts.len() >= wanted {
+        while starts.len() < wanted {
+            let Some(Ranked { solved, one, .. }) = ranked.pop() else {
                 break;
-            }
+            };
             if taken.iter().any(|other| one.near(other, count)) {
                 continue;
             }
-            taken.push(*one);
-            let before_arcs = self.choose(&mut chosen, one, count);
-            non_negative(&self.gram, &self.right, size, &chosen, &mut amplitude);
-            starts.push(self.start_of(one, &amplitude, before_arcs, count));
+            let before_arcs = self.choose(&mut chosen, &one, count);
+            let fall = non_negative(&self.gram, &self.right, size, &chosen, &mut amplitude);
+            if solved {
+                taken.push(one);
+                starts.push(self.start_of(&one, &amplitude, before_arcs, count));
+                continue;
+            }
+            let found = (0..count).map(|a| {
+                let share = amplitude[before_arcs + a].max(LEAST_SHARE);
+                (
+                    self.scale.typical * share,
+                    self.grid[usize::from(one.places[a])],
+                )
+            });
+            ranked.push(Ranked {
+                fall: fall - prior_penalty(self.problem, &nodes, found),
+                solved: true,
+                one,
+            });
         }
         starts
     }
@@ -483,20 +326,30 @@ impl<'a> Scan<'a> {
             .map(|i| &self.members[i])
             .collect();
         let kept = others.len();
-        let mut shapes = vec![Complex::ZERO; kept * n];
-        for (node, column) in others.iter().zip(shapes.chunks_exact_mut(n)) {
-            let (omega, ln_omega) = (&spectrum.omega, &spectrum.ln_omega);
-            node.columns(&values, omega, ln_omega, column, &mut slope, &mut scratch);
-            weighted(spectrum, column);
-        }
+        let mut column = vec![Complex::ZERO; n];
+        let shapes: Vec<Vec<f64>> = others
+            .iter()
+            .map(|node| {
+                let (omega, ln_omega) = (&spectrum.omega, &spectrum.ln_omega);
+                node.columns(
+                    &values,
+                    omega,
+                    ln_omega,
+                    &mut column,
+                    &mut slope,
+                    &mut scratch,
+                );
+                spectrum.weighted(&column)
+            })
+            .collect();
         // A small Gram matrix whose last row is that of the arc in each place.
         let size = kept + 1;
         let mut gram = vec![0.0; size * size];
         let mut right = vec![0.0; size];
-        for (i, one) in shapes.chunks_exact(n).enumerate() {
-            right[i] = linear::dot_parts(one, &self.target);
-            for (j, other) in shapes.chunks_exact(n).take(i + 1).enumerate() {
-                gram[i * size + j] = linear::dot_parts(one, other);
+        for (i, one) in shapes.iter().enumerate() {
+            right[i] = linear::dot(one, &self.target);
+            for (j, other) in shapes.iter().take(i + 1).enumerate() {
+                gram[i * size + j] = linear::dot(one, other);
                 gram[j * size + i] = gram[i * size + j];
             }
         }
@@ -504,8 +357,8 @@ impl<'a> Scan<'a> {
         let mut amplitude = [0.0; MOST_MEMBERS];
         let mut solve = |k: usize, amplitude: &mut [f64; MOST_MEMBERS]| {
             let column = FIRST_ARC + k;
-            for (i, shape) in shapes.chunks_exact(n).enumerate() {
-                gram[kept * size + i] = linear::dot_parts(shape, &self.columns[column]);
+            for (i, shape) in shapes.iter().enumerate() {
+                gram[kept * size + i] = linear::dot(shape, &self.columns[column]);
                 gram[i * size + kept] = gram[kept * size + i];
             }
             gram[kept * size + kept] = self.gram[column * self.columns.len() + column];
@@ -550,98 +403,6 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// One combination: exponents of the arcs (as bits), tail, places on the grid.
-#[derive(Debug, Clone, Copy)]
-struct Combination {
-    exponents: usize,
-    tail: Option<usize>,
-    places: [u8; MOST_MEMBERS],
-}
-
-impl Combination {
-    fn exponent(&self, arc: usize) -> usize {
-        self.exponents >> arc & 1
-    }
-
-    fn near(&self, other: &Self, arcs: usize) -> bool {
-        let pairs = self.places[..arcs].iter().zip(&other.places);
-        self.tail == other.tail && pairs.into_iter().all(|(a, b)| a.abs_diff(*b) <= 1)
-    }
-}
-
-/// Time constant of an arc that is R parallel to C or CPE, or a ZARC; `None` for any other shape.
-fn time_constant(values: &[f64], node: &Node) -> Option<f64> {
-    match node {
-        Node::Element {
-            kind: Kind::Arc,
-            slot,
-        } => Some(values[*slot] * values[slot + 1]),
-        Node::Parallel(children) => match children.as_slice() {
-            [
-                Node::Element {
-                    kind: Kind::Resistor,
-                    slot: r,
-                },
-                Node::Element { kind, slot },
-            ] => match kind {
-                Kind::Capacitor => Some(values[*r] * values[*slot]),
-                Kind::ConstantPhase => {
-                    Some((values[*r] * values[*slot]).powf(1.0 / values[slot + 1]))
-                }
-                _ => None,
-            },
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// Puts arcs that are alike in all that was asked (shape, bounds, priors) into the order fast to slow, so that `R1`
-/// is always the faster one. Leaves u as it is when one of their values was given or is shared.
-pub(crate) fn fast_to_slow(problem: &Problem, given: &[f64], u: &mut [f64]) {
-    let arcs = arcs(problem);
-    let values = problem.circuit.by_slot(&problem.natural(u));
-    let owned: Vec<Vec<usize>> = arcs
-        .iter()
-        .map(|node| {
-            let first = node.first_slot();
-            problem.circuit.slot_parameter[first..first + node.slot_count()].to_vec()
-        })
-        .collect();
-    let asked = |p: usize| {
-        let exponent = problem.circuit.parameters[p].exponent;
-        (
-            exponent,
-            problem.lower[p],
-            problem.upper[p],
-            problem.prior[p],
-        )
-    };
-    let free = owned.iter().flatten().all(|&p| {
-        let uses = problem.circuit.slot_parameter.iter().filter(|&&q| q == p);
-        given[p].is_nan() && !problem.fixed[p] && uses.count() == 1
-    });
-    let alike = owned.windows(2).all(|pair| {
-        pair[0].len() == pair[1].len()
-            && pair[0]
-                .iter()
-                .zip(&pair[1])
-                .all(|(&p, &q)| asked(p) == asked(q))
-    });
-    let times: Option<Vec<f64>> = arcs.iter().map(|a| time_constant(&values, a)).collect();
-    let Some(times) = times.filter(|_| free && alike) else {
-        return;
-    };
-    let mut order: Vec<usize> = (0..arcs.len()).collect();
-    order.sort_by(|&a, &b| times[a].total_cmp(&times[b]));
-    let before = u.to_vec();
-    for (to, &from) in owned.iter().zip(&order) {
-        for (&p, &q) in to.iter().zip(&owned[from]) {
-            u[p] = before[q];
-        }
-    }
-}
-
 /// What the priors say of arcs (R, τ): only arcs with their own capacitance have one that can be told here.
 fn prior_penalty(
     problem: &Problem,
@@ -664,19 +425,4 @@ fn prior_penalty(
         }
     }
     penalty
-}
-
-/// The next ascending combination of grid indices; false after the last.
-fn advance(combination: &mut [u8], size: usize) -> bool {
-    let k = combination.len();
-    for i in (0..k).rev() {
-        if usize::from(combination[i]) + (k - i) < size {
-            combination[i] += 1;
-            for j in i + 1..k {
-                combination[j] = combination[j - 1] + 1;
-            }
-            return true;
-        }
-    }
-    false
 }
