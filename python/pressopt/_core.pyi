@@ -44,12 +44,13 @@ __version__: str
 
 # --- circuit: equivalent circuits of impedance spectra -------------------------------------------------------
 class _CircuitFit(TypedDict):
-    """A fit: values (p,) in natural units; covariance_u (p, p) of u, their logarithms but for exponents.
+    """A fit: values (p,) in natural units; model (n,) in Ω; covariance_u (p, p) of u, their logarithms but for exponents.
 
     The covariance is that for weighted residuals of variance one; ``chi2`` is without the priors' ``penalty``.
     """
 
     values: npt.NDArray[np.float64]
+    model: npt.NDArray[np.complex128]
     covariance_u: npt.NDArray[np.float64]
     chi2: float
     penalty: float
@@ -142,11 +143,15 @@ def circuit_profile(
     upper: npt.NDArray[np.float64],
     index: int,
     rise: float,
+    rise_chosen: list[float],
+    rise_established: list[float],
     starts: int,
 ) -> tuple[float, float]:
     """How far one parameter can go, all others following, before the sum of squares has risen by ``rise``.
 
-    Other minima, sought from ``starts`` starts, count too; with 0 only the one at ``values``.
+    Other minima, sought from ``starts`` starts, count too; with 0 only the one at ``values``. For an arc that may not
+    be there (leaving it out costs less than ``rise_established``, by 1, 2, 3, ... numbers that chance chooses at once)
+    the rise is ``rise_chosen``.
     """
 
 def spectrum_consistency(

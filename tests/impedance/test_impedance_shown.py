@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from impedance_cells import random_cell
+from impedance_cells import noisy, random_cell
 from pressopt.cli.eis import eis
 from pressopt.impedance import analyse
 from pressopt.impedance.distribution import second_opinion
@@ -76,14 +76,21 @@ def test_the_second_opinion_stands_beside_the_fit() -> None:
     assert len(figure.axes) == 5
 
 
-def test_a_folder_is_read_and_drawn(tmp_path: Path) -> None:
-    """Every sample gets its line of JSON and its picture."""
-    result = CliRunner().invoke(eis, [str(DATA), "--json", "--plot", str(tmp_path)])
+def test_a_folder_is_read() -> None:
+    """Every sample gets its line of JSON."""
+    result = CliRunner().invoke(eis, [str(DATA), "--json"])
     assert result.exit_code == 0, result.output
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(lines) == 9
     assert all("verdict" in line for line in lines)
-    assert len(list(tmp_path.glob("*.png"))) == 9
+
+
+def test_each_spectrum_is_drawn(tmp_path: Path) -> None:
+    """Two files, two pictures, named as the files are."""
+    files = [str(DATA / "exampleDataZPlot.z"), str(DATA / "exampleDataPowersuite.txt")]
+    result = CliRunner().invoke(eis, [*files, "--json", "--plot", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert {path.stem for path in tmp_path.glob("*.png")} == {Path(file).stem for file in files}
 
 
 def test_a_table_is_printed_for_one_file_and_for_many() -> None:
@@ -95,6 +102,51 @@ def test_a_table_is_printed_for_one_file_and_for_many() -> None:
     many = CliRunner().invoke(eis, [str(DATA)])
     assert many.exit_code == 0
     assert many.stdout.count("exampleData") == 9
+
+
+def _under_pressure(folder: Path) -> list[str]:
+    """Files of one cell at 5, 20 and 80 MPa: the arc near 1 kHz falls with the power 0.8, the other hardly."""
+    rng = np.random.default_rng(1)
+    frequency = np.geomspace(1e6, 1.0, 61)
+    s = 2j * np.pi * frequency
+    names = []
+    for pressure in (5, 20, 80):
+        boundary, interface = 200 * (pressure / 5) ** -0.02, 300 * (pressure / 5) ** -0.8
+        z = 40 + boundary / (1 + (s * boundary * 2e-9) ** 0.95) + interface / (1 + (s * interface * 1e-6) ** 0.9)
+        rows = [f"{f:.6e},{x.real:.6e},{x.imag:.6e}" for f, x in zip(frequency, noisy(z, 0.003, rng), strict=True)]
+        path = folder / f"at-{pressure}.csv"
+        path.write_text("\n".join(["freq/Hz,Re(Z)/Ohm,Im(Z)/Ohm", *rows]))
+        names.append(str(path))
+    return names
+
+
+def test_spectra_under_several_pressures_tell_the_contact(tmp_path: Path) -> None:
+    """``--pressures`` says how each arc answers and which one is the contact, in the table and as JSON."""
+    files = _under_pressure(tmp_path)
+    shown = CliRunner().invoke(eis, [*files, "--pressures", "5,20,80"])
+    assert shown.exit_code == 0, shown.output
+    assert "answer to pressure" in shown.stdout
+    told = CliRunner().invoke(eis, [*files, "--json", "--pressures", "5,20,80"])
+    answer = json.loads(told.stdout.splitlines()[-1])
+    assert answer["contact"] == "interface"
+    assert answer["falling_powers"]["interface"]["power"] == pytest.approx(0.8, abs=0.05)
+    wrong = CliRunner().invoke(eis, [*files, "--pressures", "5,20"])
+    assert wrong.exit_code == 2
+    assert "one for each" in wrong.output
+
+
+def test_the_answer_says_for_what_its_number_stands(tmp_path: Path) -> None:
+    """Which arc, how surely, for how many interfaces, at which temperature: in the table and as JSON."""
+    file = _under_pressure(tmp_path)[0]
+    shown = " ".join(CliRunner().invoke(eis, [file, "--temperature", "60"]).stdout.split())
+    for said in ("each of 2 alike interfaces", "confidence", "60 °C", "Hz"):
+        assert said in shown
+    told = json.loads(CliRunner().invoke(eis, [file, "--json", "--interfaces", "1"]).stdout)
+    arc = told["interface_arc"]
+    assert arc["interfaces_in_it"] == 1
+    assert arc["resistance_ohm_of_all"] == pytest.approx(300, rel=0.02)
+    assert told["temperature_c"] is None
+    assert arc["apex_hz"] == pytest.approx(1 / (2 * np.pi * 300 * 1e-6), rel=0.1)
 
 
 def test_a_file_that_is_no_spectrum_does_not_stop_the_others(tmp_path: Path) -> None:

@@ -199,6 +199,44 @@ def test_repeated_points_show_a_drift() -> None:
     assert verdict.drift == pytest.approx(0.1, abs=0.03)
 
 
+def _interface_grows(*, again_hz: tuple[float, ...], by: float, seed: int) -> Verdict:
+    """A cell of which the interface alone changes in the sweep, with some points measured again at its end."""
+    f = np.geomspace(1e6, 1.0, 61)
+    f = np.concatenate([f, [f[np.argmin(np.abs(f - hz))] for hz in again_hz]])
+    time_s = np.cumsum(0.2 + 3 / f)
+    interface = 300 * (1 + by * (time_s - time_s[0]) / np.ptp(time_s))
+    s = 2j * np.pi * f
+    z = 30 + 20 / (1 + (s * 20 * 2e-9) ** 0.95) + interface / (1 + (s * interface * 3e-7) ** 0.9)
+    return judge(ImpedanceSpectrum(f, noisy(z, 0.005, np.random.default_rng(seed)), time_s=time_s))
+
+
+@pytest.mark.parametrize("again_hz", [(100.0,), (1e4, 300.0, 10.0)])
+def test_a_drift_of_the_interface_alone_shows_in_points_measured_again(again_hz: tuple[float, ...]) -> None:
+    """15 % of one arc gives a spectrum that another cell could have; a repeated point tells, and does no harm."""
+    for seed in range(20):
+        verdict = _interface_grows(again_hz=again_hz, by=0.15, seed=seed)
+        assert verdict.kind is not Kind.VALID
+        assert Cause.DRIFT in verdict.causes
+        assert any("measured twice" in reason or "during the sweep" in reason for reason in verdict.reasons)
+        assert _interface_grows(again_hz=again_hz, by=0.0, seed=seed).kind is Kind.VALID
+
+
+@pytest.mark.parametrize(("full_ohm", "kind"), [(1.4, Kind.SHORTED), (40.0, Kind.OVERLOAD), (None, Kind.OVERLOAD)])
+def test_a_range_that_is_full_everywhere_is_a_short_where_no_cell_could_fill_it(
+    full_ohm: float | None, kind: Kind
+) -> None:
+    """0.02 Ω read through 10 mA: 1.4 Ω at every point. 40 Ω, or no number, may be a range that is too small."""
+    f = np.geomspace(1e5, 1.0, 31)
+    z = np.full(f.size, complex(full_ohm or np.nan))
+    verdict = judge(ImpedanceSpectrum(f, z, np.ones(f.size, dtype=np.int64)), area_cm2=0.785)
+    assert verdict.kind is kind
+    assert "range" in verdict.reasons[0]
+    if kind is Kind.OVERLOAD:
+        assert "shorted" in verdict.reasons[0]
+        known = judge(ImpedanceSpectrum(f, z, np.ones(f.size, dtype=np.int64)), area_cm2=0.785, bulk_ohm=100.0)
+        assert known.kind is (Kind.SHORTED if full_ohm else Kind.OVERLOAD)
+
+
 @pytest.mark.parametrize("area", [0.0, -1.0, float("nan")])
 def test_an_area_that_is_none_is_refused(area: float) -> None:
     """The area decides what a short is, so it must be one."""

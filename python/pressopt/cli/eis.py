@@ -10,9 +10,9 @@ from pathlib import Path
 import rich_click as click
 
 from pressopt.errors import SpectrumError
-from pressopt.impedance import Analysis, ImpedanceSpectrum, analyse, read_spectra
+from pressopt.impedance import Analysis, ImpedanceSpectrum, analyse, pressure_response, read_spectra
 from pressopt.impedance.distribution import second_opinion
-from pressopt.impedance.summary import Row, summary, table_rows, with_sd
+from pressopt.impedance.summary import Row, response_rows, response_summary, summary, table_rows, with_sd
 
 #: What a folder is searched for; files given by name are read whatever they are called.
 _SUFFIXES = {
@@ -44,6 +44,19 @@ _SUFFIXES = {
     "--bulk", "bulk_ohm", type=(float, float), metavar="OHM SD", help="Electrolyte alone, for total - bulk."
 )
 @click.option(
+    "--temperature",
+    "temperature_c",
+    type=float,
+    help="At which the cells were measured, °C; else what the file says.",
+)
+@click.option(
+    "--pressures",
+    "pressures_mpa",
+    metavar="MPA,...",
+    callback=lambda _context, _option, text: None if text is None else _numbers(text),
+    help="The spectra are of one cell under these pressures, in order: tells which arc is the contact.",
+)
+@click.option(
     "--negate-imaginary", is_flag=True, help="The files hold -Im Z although their header does not say so."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each spectrum and line.")
@@ -56,6 +69,8 @@ def eis(
     interfaces: int,
     layout: str,
     bulk_ohm: tuple[float, float] | None,
+    temperature_c: float | None,
+    pressures_mpa: list[float] | None,
     negate_imaginary: bool,
     as_json: bool,
     plot_to: Path | None,
@@ -80,6 +95,8 @@ def eis(
     for file in steps:
         try:
             spectra = read_spectra(file, negate_imaginary=negate_imaginary)
+            for spectrum in spectra:
+                spectrum.metadata.update({} if temperature_c is None else {"temperature_c": temperature_c})
             analyses = [
                 analyse(
                     spectrum,
@@ -111,8 +128,27 @@ def eis(
                 _draw(spectrum, analysis, name, plot_to / f"{file.stem}{'' if len(spectra) == 1 else f'-{k}'}.png")
     if many and done and not as_json:
         out.print(_overview(done))
+    if pressures_mpa is not None:
+        try:
+            answer = pressure_response([analysis for _, analysis in done], pressures_mpa)
+        except SpectrumError as error:
+            raise click.UsageError(f"--pressures: {error}") from error
+        if as_json:
+            click.echo(
+                json.dumps({"pressures_mpa": pressures_mpa, **response_summary(answer)}, ensure_ascii=False)
+            )
+        else:
+            out.print(_rows("answer to pressure", response_rows(answer)))
     if failed:
         sys.exit(2)
+
+
+def _numbers(text: str) -> list[float]:
+    """Numbers with commas between them."""
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError as error:
+        raise click.BadParameter(f"'{text}' is no list of pressures in MPa: write 5,20,80") from error
 
 
 def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
@@ -131,10 +167,14 @@ def _area(spectrum: ImpedanceSpectrum, given: float | None) -> float:
 
 
 def _detail(name: str, analysis: Analysis, rows: list[Row]) -> object:
+    return _rows(f"{name}  ({analysis.area_cm2:g} cm²)", rows)
+
+
+def _rows(title: str, rows: list[Row]) -> object:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=f"{name}  ({analysis.area_cm2:g} cm²)", show_header=False, box=None, title_justify="left")
+    table = Table(title=title, show_header=False, box=None, title_justify="left")
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_column(style="dim", overflow="fold")

@@ -23,6 +23,11 @@ STARTS = 40
 STARTS_OF_MANY = 6
 #: Starts from which a profile seeks other minima.
 STARTS_OF_PROFILE = 24
+#: An arc is there when leaving it out costs more than chance asks at a level this many times stricter than the
+#: interval's (assumed: 99 % for one of 95 %).
+_STRICTER = 5.0
+#: Most numbers that an arc lets chance choose at once: its parameters, and whether it is there.
+_MOST_CHOSEN = 8
 #: Widest interval of a logarithm that is told from none.
 _WIDEST = 100.0
 #: Spectra handed over at a time: enough for all cores, little enough for the memory.
@@ -88,7 +93,10 @@ class Fit:
             method: ``profile``: as far as the parameter can go, all others following, before the sum of squares
                 says no (F-test; Bates and Watts, Nonlinear Regression Analysis (1988), ch. 6). Right also at a
                 bound, with half an arc hidden, and, unless start values gave the arcs their names, where several
-                minima are as good as each other. ``covariance``: from the curvature at the minimum alone.
+                minima are as good as each other. An arc that could be left out at a cost that chance may ask (its
+                place was then chosen by the noise; Davies, Biometrika 64 (1977) 247) gets the joint limit of all
+                its parameters, and an interval that spans every place it may have.
+                ``covariance``: from the curvature at the minimum alone.
 
         Returns:
             Lower and upper end; a bound, or 10⁹ times less or more, where the spectrum sets none.
@@ -117,6 +125,7 @@ class Fit:
         asked = self._asked
         if asked is None:
             raise SpectrumError("this fit carries priors and has no profile: ask for method='covariance'")
+        scale = 1.0 if asked.measured else max(self.chi2_reduced, 1e-30)
         return _core.circuit_profile(
             self.circuit,
             self.frequency_hz,
@@ -129,8 +138,20 @@ class Fit:
             upper=asked.upper,
             index=i,
             starts=0 if asked.guided else STARTS_OF_PROFILE,
-            rise=wide**2 * (1.0 if asked.measured else max(self.chi2_reduced, 1e-30)),
+            rise=wide**2 * scale,
+            rise_chosen=_joint_rises(level, freedom, scale),
+            rise_established=_joint_rises(1 - (1 - level) / _STRICTER, freedom, scale),
         )
+
+
+def _joint_rises(level: float, freedom: int | None, scale: float) -> list[float]:
+    """How far chance lowers the sum of squares where it chooses 1, 2, 3, ... numbers (F-test, or chi-square)."""
+    from scipy.special import chdtri, fdtri
+
+    numbers = range(1, _MOST_CHOSEN + 1)
+    if freedom is None:
+        return [scale * float(chdtri(k, 1 - level)) for k in numbers]
+    return [scale * k * float(fdtri(k, freedom, level)) for k in numbers]
 
 
 def _quantile(level: float, freedom: int | None) -> float:
@@ -372,7 +393,6 @@ class _Wanted:
         reduced = found["chi2"] / asked.freedom
         covariance = found["covariance_u"] * (1.0 if asked.measured else reduced)
         values = dict(zip(self.names, found["values"].tolist(), strict=True))
-        model = _core.circuit_impedance(self.circuit, found["values"], frequency)
         return Fit(
             circuit=self.circuit,
             values=values,
@@ -382,7 +402,7 @@ class _Wanted:
             chi2=found["chi2"],
             chi2_reduced=reduced,
             frequency_hz=frequency,
-            residuals=(z - model) / np.abs(z),
+            residuals=(z - found["model"]) / np.abs(z),
             at_bound=tuple(n for n, at in zip(self.names, found["at_bound"], strict=True) if at),
             converged=found["converged"],
             _asked=asked,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pressopt.impedance.analysis import Analysis
 from pressopt.impedance.distribution import Distribution
+from pressopt.impedance.pressures import PressureResponse
 
 Json = dict[str, object]
 
@@ -45,6 +46,7 @@ def summary(analysis: Analysis, distribution: Distribution | None = None) -> Jso
         "cell_resistance_ohm_cm2": analysis.cell_ohm_cm2,
         "cell_resistance_sd_ohm_cm2": analysis.cell_sd_ohm_cm2,
         "confidence": analysis.confidence,
+        "interface_arc": _taken(analysis),
         "total_minus_bulk_ohm_cm2": list(opinion) if opinion else None,
         "area_cm2": analysis.area_cm2,
         "interfaces": analysis.interfaces,
@@ -73,12 +75,11 @@ def table_rows(analysis: Analysis, distribution: Distribution | None = None) -> 
     """Return the lines of a table a person reads from top to bottom: verdict, answer, arcs, remarks."""
     rows = [Row("verdict", analysis.verdict.value, "; ".join(analysis.verdict.reasons))]
     if analysis.interface_ohm_cm2 is not None and analysis.interface_sd_ohm_cm2 is not None:
-        number = "one interface" if analysis.interfaces == 1 else f"each of {analysis.interfaces} interfaces"
         rows.append(
             Row(
                 "interface",
                 f"{with_sd(analysis.interface_ohm_cm2, analysis.interface_sd_ohm_cm2)} Ω cm²",
-                f"{number}; confidence {analysis.confidence:.0%}",
+                _said_of_interface(analysis),
             )
         )
     if analysis.cell_ohm_cm2 is not None and analysis.cell_sd_ohm_cm2 is not None:
@@ -100,6 +101,58 @@ def table_rows(analysis: Analysis, distribution: Distribution | None = None) -> 
         rows.append(Row("circuit", analysis.fit.circuit, noise))
     rows += [Row("note", note) for note in analysis.notes]
     return rows
+
+
+def _taken(analysis: Analysis) -> Json | None:
+    """Which arc was taken as the interface, and for how many of them; ``None`` where none was."""
+    arc = next((arc for arc in analysis.arcs if arc.role == "interface"), None)
+    if arc is None:
+        return None
+    return {
+        "apex_hz": _finite(arc.apex_hz),
+        "capacitance_f_cm2_of_one": _finite(arc.capacitance_f_cm2),
+        "resistance_ohm_of_all": arc.resistance_ohm,
+        "sd_ohm": arc.sd_ohm,
+        "interfaces_in_it": analysis.interfaces,
+        "confidence": analysis.confidence,
+    }
+
+
+def _said_of_interface(analysis: Analysis) -> str:
+    """For what the interface's number stands: how many, which arc, how surely, at which temperature."""
+    said = ["one interface" if analysis.interfaces == 1 else f"each of {analysis.interfaces} alike interfaces"]
+    arc = next((arc for arc in analysis.arcs if arc.role == "interface"), None)
+    if arc is not None and math.isfinite(arc.apex_hz):
+        said.append(f"the arc at {arc.apex_hz:.3g} Hz")
+    said.append(f"confidence {analysis.confidence:.0%}")
+    told = analysis.temperature_c
+    said.append("temperature not told" if told is None else f"{told:g} °C")
+    return "; ".join(said)
+
+
+def response_rows(response: PressureResponse) -> list[Row]:
+    """Return how each arc answers to pressure, and which one is the contact."""
+    rows = [
+        Row(
+            f"  {role}",
+            f"R ~ p^-({with_sd(power, sd)})",
+            "falls as a contact" if role == response.interface else "",
+        )
+        for role, (power, sd) in response.powers.items()
+    ]
+    taken = response.interface or "none"
+    sure = f"confidence {response.confidence:.0%}" if response.interface else ""
+    return [*rows, Row("contact", taken, sure), Row("note", response.note)]
+
+
+def response_summary(response: PressureResponse) -> Json:
+    """Return how the arcs answer to pressure as JSON values."""
+    return {
+        "contact": response.interface,
+        "confidence": response.confidence,
+        "falling_powers": {role: {"power": power, "sd": sd} for role, (power, sd) in response.powers.items()},
+        "note": response.note,
+    }
 
 
 def _finite(value: float) -> float | None:

@@ -29,8 +29,14 @@ LARGE_DRIFT = 0.08
 NOISE_LIMIT = 0.03
 #: Below this resistance times area lies no separator: 50 µm of the best conductor known, 25 mS/cm, is 0.2 Ω cm².
 SHORT_OHM_CM2 = 0.2
+#: A range that is full at every frequency although 0.5 mm of that conductor alone would not fill it (assumed).
+FULL_OHM_CM2 = 2.0
 #: Above this modulus at low frequency nothing conducts through (assumed).
 OPEN_OHM = 1e7
+#: Frequencies whose logarithms lie closer than this are one, measured again.
+_SAME_FREQUENCY = 1e-3
+#: A change between repeated points that chance makes more often than this is none.
+_CHANCE = 1e-3
 #: Fewer good points than this cannot be judged.
 LEAST_POINTS = 10
 _MAINS_HZ = tuple(m * k for m in (50.0, 60.0) for k in range(1, 8))
@@ -77,7 +83,8 @@ class Verdict:
         above_hz: For ``valid above``: from where on it is valid, Hz.
         use: Shape (n,): the points to be fitted (good, inside the valid band, no hum, no spike).
         noise: Standard deviation of the parts of Z relative to |Z|, from what Kramers-Kronig leaves.
-        drift, drift_sd: Relative change of the cell over the sweep and its standard deviation.
+        drift, drift_sd: Relative change of the cell over the sweep and its standard deviation; where only points
+            measured again show it, theirs.
         kramers_kronig: Shape (n,): relative residuals, complex; NaN for points left out.
         z_hit: Shape (n,): relative residual of the modulus; NaN for points left out.
     """
@@ -178,18 +185,7 @@ def _gross(
     use: Mask = spectrum.good & ~absurd & (np.abs(spectrum.impedance_ohm) > NOUGHT_OHM)
     overloaded = int(((spectrum.flag == 1) | absurd).sum())
     if overloaded > 0.2 * n:
-        clipped = (spectrum.flag == 1) & ~absurd & np.isfinite(spectrum.impedance_ohm)
-        limit_ohm = _short_ohm(area_cm2, bulk_ohm)
-        # A range that is full shows too little current, so the true resistance is at most what was read.
-        most_ohm = float(np.median(np.abs(spectrum.impedance_ohm[clipped]))) if clipped.any() else math.inf
-        if clipped.sum() > 0.5 * n and most_ohm < limit_ohm:
-            text = (
-                f"the current range is full at {most_ohm:.3g} Ω or less, below the {limit_ohm:.3g} Ω that the "
-                "separator alone must have"
-            )
-            return _refused(spectrum, Kind.SHORTED, Cause.SHORT, text, use)
-        text = f"{overloaded} of {n} points are overloaded: choose a larger current range or a smaller amplitude"
-        return _refused(spectrum, Kind.OVERLOAD, Cause.OVERLOAD, text, use)
+        return _overloaded(spectrum, overloaded, use, absurd, _short_ohm(area_cm2, bulk_ohm), area_cm2)
     frequency, z = spectrum.frequency_hz[use], spectrum.impedance_ohm[use]
     decades = math.log10(float(frequency.max() / frequency.min())) if frequency.size else 0.0
     if frequency.size < LEAST_POINTS or decades < 1:
@@ -206,6 +202,32 @@ def _gross(
     if broken is not None:
         return _refused(spectrum, *broken, use)
     return use & ~negative
+
+
+def _overloaded(
+    spectrum: ImpedanceSpectrum, overloaded: int, use: Mask, absurd: Mask, short_ohm: float, area_cm2: float
+) -> Verdict:
+    """A range that is too small, or a short that no range is large enough for."""
+    n = spectrum.frequency_hz.size
+    clipped = (spectrum.flag == 1) & ~absurd & np.isfinite(spectrum.impedance_ohm)
+    # A range that is full shows too little current, so the true resistance is at most what was read.
+    most_ohm = float(np.median(np.abs(spectrum.impedance_ohm[clipped]))) if clipped.any() else math.inf
+    if clipped.sum() > 0.5 * n and most_ohm < short_ohm:
+        text = (
+            f"the current range is full at {most_ohm:.3g} Ω or less, below the {short_ohm:.3g} Ω that the "
+            "separator alone must have"
+        )
+        return _refused(spectrum, Kind.SHORTED, Cause.SHORT, text, use)
+    if clipped.all() and most_ohm * area_cm2 < FULL_OHM_CM2:
+        text = (
+            f"the current range is full at every frequency, at {most_ohm:.3g} Ω or less; a cell of "
+            f"{area_cm2:g} cm² that is whole has more ({FULL_OHM_CM2:g} Ω cm²)"
+        )
+        return _refused(spectrum, Kind.SHORTED, Cause.SHORT, text, use)
+    text = f"{overloaded} of {n} points are overloaded: choose a larger current range or a smaller amplitude"
+    if overloaded == n:
+        text += "; where the range is the largest already, the cell is shorted"
+    return _refused(spectrum, Kind.OVERLOAD, Cause.OVERLOAD, text, use)
 
 
 def _short_ohm(area_cm2: float, bulk_ohm: float | None) -> float:
@@ -273,7 +295,10 @@ def _consistent(spectrum: ImpedanceSpectrum, use: Mask) -> Verdict:
     whole, names = _check(spectrum, use)
     clean, found = _without_spikes(spectrum, use, whole)
     # Mains pick-up on neighbouring points looks like a step, and a step like spikes: the cheaper explanation wins.
+    again = _between_repeats(spectrum, use, found["noise"])
     slipped = _slipped(whole, names) and _step_is_cheaper(whole, found)
+    if again is not None and whole["slip"][0] >= again.begins:
+        slipped = False  # what looks like a step is where the points measured again begin
     too_many = int((use & ~clean).sum()) if (use & ~clean).sum() > max(4, 0.12 * use.sum()) else 0
     if slipped or too_many:
         clean, found = use, whole
@@ -304,6 +329,13 @@ def _consistent(spectrum: ImpedanceSpectrum, use: Mask) -> Verdict:
             f"the cell changed by {drift:+.1%} ± {drift_sd:.1%} during the sweep (clock: {clock}): let it settle"
         )
         grave.append((Cause.DRIFT, text))
+    elif again is not None and again.change > DRIFT_LIMIT:
+        text = (
+            f"points that were measured twice came back {again.change:.1%} off, most near {again.at_hz:.3g} Hz: "
+            "part of the cell changed during the sweep; let it settle"
+        )
+        drift, drift_sd = again.change, math.sqrt(2) * noise
+        grave.append((Cause.DRIFT, text))
     if noise > NOISE_LIMIT and not slipped:
         text = f"noise of {noise:.1%} of |Z| (limit {NOISE_LIMIT:.0%}): raise amplitude or averaging"
         grave.append((Cause.NOISE, text))
@@ -328,6 +360,41 @@ def _consistent(spectrum: ImpedanceSpectrum, use: Mask) -> Verdict:
         kramers_kronig=residual,
         z_hit=hit,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """Largest relative change of Z between the first and the last time a frequency was measured, and where.
+
+    ``begins`` is the index, among the points used, of the first point that was measured again.
+    """
+
+    change: float
+    at_hz: float
+    begins: int
+
+
+def _between_repeats(spectrum: ImpedanceSpectrum, use: Mask, noise: float) -> _Again | None:
+    """What points that were measured again say of a change.
+
+    One arc of several that changes in a sweep makes a spectrum that another cell could have: no relation between
+    the points tells, but the same point measured again does. None when no frequency was repeated or chance may be
+    it.
+    """
+    frequency, z = spectrum.frequency_hz[use], spectrum.impedance_ohm[use]
+    order = np.argsort(frequency, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(np.log(frequency[order])) > _SAME_FREQUENCY])
+    ends = np.r_[starts[1:], frequency.size] - 1
+    first, last = order[starts[ends > starts]], order[ends[ends > starts]]
+    if not first.size:
+        return None
+    change = np.abs(z[last] - z[first]) / np.abs(z[first])
+    # Each |change|² is 2·noise² times a chi-square of two; the largest of k of them has that of chance to the k.
+    worst = int(np.argmax(change))
+    by_chance = -math.expm1(first.size * math.log1p(-math.exp(-(change[worst] ** 2) / (4 * noise**2 + 1e-30))))
+    if by_chance >= _CHANCE:
+        return None
+    return _Again(float(change[worst]), float(frequency[first[worst]]), int(last.min()))
 
 
 def _drifted(drift: float, sd: float) -> bool:
