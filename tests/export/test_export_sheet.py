@@ -7,10 +7,11 @@ import io
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,9 @@ from pressopt.export.document import document_bytes, protocol_document
 from pressopt.export.instructions import gauge_number
 from pressopt.export.sheet import operator_sheet, qr_text
 from pressopt.export.sheet_drawing import qr_code
+from pressopt.export.sheet_layout import unbroken
 from pressopt.export.sheet_text import operator_text
-from pressopt.pressing import RollStage
+from pressopt.pressing import Layer, Role, RollStage
 from pressopt.store import SqliteJournal
 
 #: Elements that HTML closes by itself.
@@ -168,15 +170,61 @@ def staged(experiment: Experiment, journal: SqliteJournal) -> Callable[[int], An
     return make
 
 
-@pytest.mark.parametrize("stages", [2, 4, 6])
-def test_the_pdf_has_two_a4_pages_and_its_text_can_be_read(
-    staged: Callable[[int], Answer], journal: SqliteJournal, stages: int
+def crowded(answer: Answer) -> Answer:
+    """The same with a long title, a goal of three lines, steel on both sides, and not finished."""
+    steel = Layer("steel", Role.COLLECTOR, 10_000.0)
+    experiment = answer.experiment
+    cell = replace(experiment.cell, layers=(steel, *experiment.cell.layers, steel))
+    experiment = replace(
+        experiment, title=f"{experiment.title}: {8 * 'long '}", goal=5 * experiment.goal, cell=cell
+    )
+    return replace(
+        answer, experiment=experiment, open_because="the campaign is not finished: 5 of 12 trials are done"
+    )
+
+
+def laid_out(html: str) -> Any:
+    """The pages as WeasyPrint lays them out; skips where it is not installed."""
+    try:
+        weasyprint = pytest.importorskip("weasyprint", reason="the extra pdf is not installed")
+    except OSError as missing:
+        pytest.skip(f"Pango is not installed: {missing}")
+    return weasyprint.HTML(string=html).render()
+
+
+def gap_mm(page: Any) -> float:
+    """Between the lowest line of a page's body and the top of its footer."""
+    body, footer = (next(_boxes(page._page_box, name)) for name in ("body", "<footer>"))
+    lowest = max(box.position_y + box.height for box in _boxes(body, "") if type(box).__name__ == "TextBox")
+    return float(footer.position_y - lowest) / 96 * 25.4
+
+
+def _boxes(box: Any, name: str) -> Iterator[Any]:
+    element = getattr(box, "element", None)
+    if not name or (element is not None and name in {element.get("class"), f"<{box.element_tag}>"}):
+        yield box
+    for child in getattr(box, "children", ()):
+        yield from _boxes(child, name)
+
+
+@pytest.mark.parametrize(("stages", "full", "pages"), [(2, True, 2), (3, True, 2), (6, False, 2), (6, True, 3)])
+def test_pages_are_never_too_full(
+    staged: Callable[[int], Answer], journal: SqliteJournal, stages: int, full: bool, pages: int
 ) -> None:
-    """WeasyPrint makes two pages of A4, whatever the stages; a PDF reader finds gauges, timers and digest."""
+    """Whatever the stages, units, title and state: nothing touches the footer, all text stays on its page."""
+    answer = crowded(staged(stages)) if full else staged(stages)
+    found = laid_out(operator_sheet(answer, journal, ram_area_cm2=20.0)).pages
+    assert len(found) == pages
+    assert min(map(gap_mm, found)) >= 2.0, [round(gap_mm(page), 1) for page in found]
+
+
+def test_the_pdf_has_two_a4_pages_and_its_text_can_be_read(
+    staged: Callable[[int], Answer], journal: SqliteJournal
+) -> None:
+    """WeasyPrint makes two pages of A4; a PDF reader finds gauges, timers and digest."""
     pypdf = pytest.importorskip("pypdf", reason="the test extra is not installed")
-    answer = staged(stages)
-    html = operator_sheet(answer, journal, ram_area_cm2=20.0)
-    data = pdf_of(html)
+    answer = staged(4)
+    data = pdf_of(operator_sheet(answer, journal, ram_area_cm2=20.0))
     pages = pypdf.PdfReader(io.BytesIO(data)).pages
     assert len(pages) == 2
     assert [round(float(edge)) for edge in pages[0].mediabox[2:]] == [595, 842]
@@ -186,6 +234,13 @@ def test_the_pdf_has_two_a4_pages_and_its_text_can_be_read(
         assert text in first
     for text in ("4.31", "3.92 to 4.74", "Lowest in hold", "head"):
         assert text in second
+
+
+def test_no_line_ends_between_a_number_and_its_unit() -> None:
+    """Numbers keep their units, in text only: neither style nor drawing is touched."""
+    html = '<style>a { margin: 1 mm }</style><p title="3 MPa">35 MPa, 4 Ω cm², 12 min 30 s, 3 minutes</p>'
+    kept = html.replace("35 MPa", "35\xa0MPa").replace("4 Ω cm²", "4\xa0Ω\xa0cm²")
+    assert unbroken(html) == kept.replace("12 min 30 s", "12\xa0min\xa030\xa0s")
 
 
 def test_the_same_page_gives_the_same_pdf(answer: Answer, journal: SqliteJournal) -> None:

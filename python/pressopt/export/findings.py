@@ -179,7 +179,7 @@ def advice(answer: Answer, following: Proposal | None = None) -> list[str]:
     gain = 100 * recommendation.expected_gain
     if following is not None and recommendation.expected_gain >= _SMALL_GAIN:
         found.append(
-            f"One more cell is expected to improve the result by {number(gain, 2)} %: press {_words(following)}."
+            f"Go on: one more cell, the one named below, is expected to improve the result by {number(gain, 2)} %."
         )
     elif recommendation.expected_gain < _SMALL_GAIN and answer.experiment.space.variables:
         found.append(
@@ -226,10 +226,6 @@ def _edges(answer: Answer) -> list[str]:
             "range, if press and cell allow it."
         )
     return found
-
-
-def _words(proposal: Proposal) -> str:
-    return ", ".join(f"{label_of(name)} {setting(name, value)}" for name, value in proposal.settings.items())
 
 
 def expectation(quantity: str, predicted: Mapping[str, Interval]) -> str:

@@ -17,6 +17,7 @@ from pressopt.export.as_run import Run, runs
 from pressopt.export.findings import PhysicsCheck, advice, check_physics, coverage, expectation, next_trial
 from pressopt.export.instructions import comparison
 from pressopt.export.sheet_drawing import bar
+from pressopt.export.sheet_layout import unbroken
 from pressopt.export.tables import note_of
 from pressopt.export.wording import (
     count,
@@ -67,7 +68,7 @@ def campaign_report(answer: Answer, journal: Journal, *, recommender: Recommende
     ]
     title = escape(f"{answer.experiment.name}: report")
     body = "\n".join(part for part in parts if part)
-    return (
+    return unbroken(
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
         f"<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )

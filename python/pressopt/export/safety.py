@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pressopt.export.wording import number
 from pressopt.pressing import Cell, PressingProtocol, Role, RollStage, SafeState
 
 #: Above this, °C, a touched metal surface burns skin within seconds (ISO 13732-1:2006, bare metal, 10 s: 55 °C).
@@ -25,7 +26,9 @@ def safety_notes(cell: Cell, protocol: PressingProtocol | None) -> tuple[str, ..
         return tuple(notes)
     hottest_c = max(stage.temperature_c for stage in protocol.stages)
     if hottest_c >= BURNING_C:
-        notes.append(f"Platens reach {hottest_c:g} °C: heat gloves; let them cool before the cell is taken out.")
+        notes.append(
+            f"Platens reach {number(hottest_c)} °C: heat gloves; let them cool before the cell is taken out."
+        )
     for stage in protocol.stages:
         if isinstance(stage, RollStage):
             notes.append("Nip point: no fingers, gloves or cables near turning rolls.")

@@ -24,17 +24,14 @@ from pressopt.export.sheet_drawing import (
     scale,
     tolerance_scale,
 )
+from pressopt.export.sheet_layout import LONG_TITLE, layout_of, unbroken
 from pressopt.export.spectra import recorded_spectrum
 
 _STYLE = Path(__file__).with_name("sheet.css")
 #: Rows of the table to fill in: as many as a page has room for.
 _ROWS = 12
-#: Titles longer than this are set smaller, so that they stay on one line or two.
-_LONG_TITLE = 46
-#: From this number of steps on, lines are set closer.
-_DENSE_STEPS = 5
-#: The drawing of the programme needs room that more steps than this do not leave.
-_MOST_DRAWN_STEPS = 6
+#: Timers of more characters than this are set smaller.
+_LONG_TIMER = 8
 
 
 def qr_text(document: Mapping[str, Any]) -> str:
@@ -45,7 +42,7 @@ def qr_text(document: Mapping[str, Any]) -> str:
 def operator_sheet(answer: Answer, journal: Journal, *, ram_area_cm2: float | None = None) -> str:
     """Return the operator's sheet of a campaign as HTML that prints on two A4 pages and needs no other file.
 
-    Without an answer it is one page that says why.
+    Without an answer it is one page that says why; so many stages that page one is full make it three.
 
     Args:
         answer: What the campaign has found.
@@ -54,7 +51,7 @@ def operator_sheet(answer: Answer, journal: Journal, *, ram_area_cm2: float | No
     """
     words = instructions(answer, ram_area_cm2=ram_area_cm2)
     digest = qr_text(protocol_document(answer, journal, ram_area_cm2=ram_area_cm2))
-    pages = [_at_the_press(answer, words, digest)]
+    pages = _at_the_press(answer, words, digest)
     if words.steps:
         pages.append(_afterwards(answer, journal, words))
     whole = [
@@ -63,7 +60,7 @@ def operator_sheet(answer: Answer, journal: Journal, *, ram_area_cm2: float | No
         for number, page in enumerate(pages, 1)
     ]
     title = escape(f"{answer.experiment.name}: operator's sheet")
-    return (
+    return unbroken(
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
         f"<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
         f"{chr(10).join(whole)}\n</body>\n</html>\n"
@@ -86,21 +83,24 @@ def _short(digest: str) -> str:
 # ---------------------------------------------------------------------- page 1: at the press
 
 
-def _at_the_press(answer: Answer, words: Instructions, digest: str) -> str:
+def _at_the_press(answer: Answer, words: Instructions, digest: str) -> list[str]:
     parts = [_header(words, digest), _ribbon(words.status), _facts(words)]
-    if words.steps:
-        dense = " dense" if len(words.steps) > _DENSE_STEPS else ""
-        rows = "".join(_step(number, step) for number, step in enumerate(words.steps, 1))
-        parts.append(f'<table class="steps{dense}">{rows}</table>')
+    if not words.steps:
+        return ["".join([*parts, _columns(words)])]
     protocol = answer.protocol
-    if protocol is not None and not protocol.rolled and len(words.steps) <= _MOST_DRAWN_STEPS:
+    drawable = protocol is not None and not protocol.rolled
+    layout = layout_of(words, drawable=drawable)
+    rows = "".join(_step(number, step) for number, step in enumerate(words.steps, 1))
+    parts.append(f'<table class="steps{" dense" if layout.dense else ""}">{rows}</table>')
+    if protocol is not None and layout.drawn:
         parts.append(f'<div class="programme">{programme(protocol)}</div>')
-    parts.append(_columns(words))
-    return "".join(parts)
+    if layout.apart:
+        return ["".join(parts), _columns(words)]
+    return ["".join([*parts, _columns(words)])]
 
 
 def _header(words: Instructions, digest: str) -> str:
-    long = ' class="long"' if len(words.title) > _LONG_TITLE else ""
+    long = ' class="long"' if len(words.title) > LONG_TITLE else ""
     return (
         f'<table class="head"><tr><td><h1{long}>{escape(words.title)}</h1>'
         f'<p class="goal">{escape(words.goal)}</p></td>'
@@ -167,7 +167,8 @@ def _cap(text: str) -> str:
 
 def _figure(figure: Figure) -> str:
     unit = f"<small>{escape(figure.unit)}</small>" if figure.unit else ""
-    return f"<b>{escape(figure.value)}{unit}</b>"
+    long = ' class="long"' if len(figure.value) + len(figure.unit) > _LONG_TIMER else ""
+    return f"<b{long}>{escape(figure.value)}{unit}</b>"
 
 
 def _window(span: Span | None, words: str) -> str:

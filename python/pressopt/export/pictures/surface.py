@@ -151,6 +151,7 @@ def _map(answer: Answer, across: Variable, up: Variable, model: Model) -> Figure
     axes.plot(
         [float(recommendation.settings[across.name])], [float(recommendation.settings[up.name])], "*",
         color="white", markeredgecolor=BLACK, markersize=17, label="recommended", zorder=6, linestyle="none",
+        clip_on=False,
     )  # fmt: skip
     others = [
         f"{label_of(name)} {setting(name, value)}"
