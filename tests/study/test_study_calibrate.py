@@ -69,6 +69,7 @@ def test_what_the_data_do_not_tell_is_said(shifted: Calibrated) -> None:
     for name in untouched:
         place = found.names.index(name)
         assert np.allclose(found.standard[:, place], np.concatenate(priors)[:, place], rtol=0, atol=1e-9)
+        assert found.identified[name] == 1.0
     assert untouched <= set(summary["untold"])
     assert set(summary["told"]) | set(summary["untold"]) == set(found.names)
     said = "\n".join(in_words(summary, Path("folder")))

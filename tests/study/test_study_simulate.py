@@ -123,7 +123,7 @@ def test_all_mistakes_of_a_plan_are_told_at_once() -> None:
 
 
 def test_each_option_is_compared_with_everything_else_equal(tmp_path: Path) -> None:
-    """What a batch costs is found among strategies that differ far more, and what a budget adds; it is said, too."""
+    """What a batch costs is found among strategies that differ far more, and what a budget adds; both are said."""
     job = _small(strategies=["sobol", "gp"], batch=[1, 4], twins=30)
     twin = np.random.default_rng(2).uniform(0.1, 3.0, 30)
     gap = np.zeros((len(job.arms), 30, 2))

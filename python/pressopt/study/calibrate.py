@@ -167,7 +167,8 @@ class ChainBlock:
             self.data.table, self.data.measured, draws=self.draws, seed=self.seed
         )
         standard = Posterior.of(self.data.surrogate, found).standard
-        return np.concatenate([[found.misfit], standard.ravel()]).tobytes()
+        left = list(found.identified.values())
+        return np.concatenate([[found.misfit], left, standard.ravel()]).tobytes()
 
 
 @dataclass(frozen=True)
@@ -233,9 +234,11 @@ def calibrated_of(job: Calibrate, blocks: Sequence[bytes]) -> Calibrated:
     surrogate = job.data.surrogate
     names = tuple(p.name for p in surrogate.parameters)
     runs = [np.frombuffer(data) for data in blocks]
-    chains = np.stack([run[1:].reshape(job.draws, len(names)) for run in runs])
+    chains = np.stack([run[1 + len(names) :].reshape(job.draws, len(names)) for run in runs])
     standard = chains.reshape(-1, len(names))
-    sd = standard.std(axis=0)
+    # What no run has moved is the prior, to the draw.
+    kept = np.all([run[1 : 1 + len(names)] == 1.0 for run in runs], axis=0)
+    sd = np.where(kept, 1.0, standard.std(axis=0))
     posterior = Posterior(
         tuple(layer.material for layer in surrogate.cell.layers),
         names,

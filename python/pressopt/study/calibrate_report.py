@@ -186,7 +186,7 @@ def _bars(axes: Axes, rows: list[dict[str, Any]]) -> None:
     axes.set_xlim(0, 1.02)
     axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     axes.set_xlabel("Share of the prior's spread that is left")
-    axes.set_title("What the data tell, and beyond the line what not", fontsize=11)
+    axes.set_title("What the data tell: left of the line", fontsize=11)
     axes.grid(visible=False, axis="y")
 
 

@@ -188,7 +188,7 @@ def draw_effects(job: Simulate, found: Sequence[Effect]) -> Figure:
     axes.set_xscale("symlog", linthresh=_SMALL)
     furthest = max(_SMALL, *(abs(end) for one in found for end in (one.low, one.high)))
     axes.set_xlim(-1.1 * furthest, 1.1 * furthest)
-    steps = [step for step in (0.0, _SMALL, 0.1, 0.2, 0.5, 1.0, 10.0, 100.0) if step <= 1.1 * furthest]
+    steps = [step for step in (0.0, 0.02, 0.1, 0.5, 2.0, 10.0, 100.0) if step <= 1.1 * furthest]
     axes.set_xticks([*(-step for step in reversed(steps[1:])), *steps])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:+g} %" if value else "0"))
     axes.xaxis.set_minor_locator(NullLocator())

@@ -97,14 +97,16 @@ def calibrate(
             break
     misfit = float(np.sqrt(np.mean(np.median(residuals(standard), axis=0) ** 2)))
     full[:, moving] = standard
-    standard = full
     names = tuple(parameter.name for parameter in surrogate.parameters)
-    values = np.stack([p.at(standard[:, i]) for i, p in enumerate(surrogate.parameters)], axis=1)
+    # What did not move is known to be the prior; the spread of its draws would only be their own noise.
+    left = np.ones(full.shape[1])
+    left[moving] = full[:, moving].std(axis=0)
+    values = np.stack([p.at(full[:, i]) for i, p in enumerate(surrogate.parameters)], axis=1)
     return ParameterDraws(
         names,
         values,
         np.full(draws, -np.log(draws)),
-        dict(zip(names, standard.std(axis=0).tolist(), strict=True)),
+        dict(zip(names, left.tolist(), strict=True)),
         misfit,
     )
 
