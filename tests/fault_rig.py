@@ -280,7 +280,7 @@ def rig(
         return replace(loaded, link=replace(link, timeout_s=timeout_s, silence_s=silence_s))
 
     with monkeypatch.context() as patch:
-        patch.setattr("pressopt.assembly.load_profile", hurried)
+        patch.setattr("pressopt.assembly.laboratory.load_profile", hurried)
         patch.setattr(machine, "_RECONNECT_S", made.share * machine._RECONNECT_S)
         patch.setattr(methodscript_link, "_LOOK_S", made.share * methodscript_link._LOOK_S)
         patch.setattr("pressopt.campaign.runner.made_safe", dies)

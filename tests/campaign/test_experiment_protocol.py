@@ -25,6 +25,7 @@ def experiment(request: pytest.FixtureRequest) -> Experiment:
 def test_every_system_has_its_file() -> None:
     """The systems that the README promises are there."""
     assert {path.stem for path in FILES} == {
+        "li-lpscl-critical-current",
         "li-lpscl-symmetric",
         "li-llzo-symmetric",
         "li-copper-lamination",
