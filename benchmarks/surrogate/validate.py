@@ -1,7 +1,7 @@
 """Every published point beside the prediction and its 90 % interval, as a table and as pictures.
 
 Run: python benchmarks/surrogate/validate.py [MORE.csv ...]
-Writes docs/validation/surrogate.md and its pictures from benchmarks/surrogate/published_measurements.csv and
+Writes docs/validation/surrogate.md and its pictures from the table that comes with pressopt and
 from further tables with the same columns.
 """
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from pressopt.materials import Catalogue
 from pressopt.pressing import Cell, Die, Layer, Role
+from pressopt.study.published import PUBLISHED
 from pressopt.surrogate import ProtocolTable, Surrogate
 from pressopt.surrogate.published import SCATTER, Comparison, Point, Skipped, compare, read
 
@@ -337,7 +338,7 @@ def main() -> None:
 
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "pressopt"
-    points = [point for path in (HERE / "published_measurements.csv", *arguments.more) for point in read(path)]
+    points = [point for path in (PUBLISHED, *arguments.more) for point in read(path)]
     answers, skipped = compare(points, draws=DRAWS, probability=PROBABILITY, tolerance=TOLERANCE)
     groups = leave_one_out()
     text = "\n\n".join(

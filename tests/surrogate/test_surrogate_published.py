@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from pressopt.errors import InputError
+from pressopt.study.published import PUBLISHED
 from pressopt.surrogate.published import COLUMNS, Comparison, Skipped, compare, read
-
-SHIPPED = Path(__file__).parents[2] / "benchmarks" / "surrogate" / "published_measurements.csv"
 
 
 def written(folder: Path, *rows: dict[str, str], columns: tuple[str, ...] = COLUMNS) -> Path:
@@ -31,7 +30,7 @@ def answered(folder: Path, **cells: str) -> Comparison:
 
 @pytest.fixture(scope="module")
 def shipped() -> tuple[list[Comparison], list[Skipped]]:
-    return compare(read(SHIPPED), draws=800)
+    return compare(read(PUBLISHED), draws=800)
 
 
 def test_every_calibration_point_is_near_or_in_the_range_of_its_kind(
@@ -55,7 +54,7 @@ def test_intervals_hold_the_points_held_out_as_often_as_they_say(
 def test_no_point_is_lost(shipped: tuple[list[Comparison], list[Skipped]]) -> None:
     """Each row comes back, answered or with a reason."""
     answers, skipped = shipped
-    assert len(answers) + len(skipped) == len(read(SHIPPED))
+    assert len(answers) + len(skipped) == len(read(PUBLISHED))
     assert all(one.reason for one in skipped)
 
 
