@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -125,10 +125,18 @@ def fill(experiment: Experiment, tmp_path: Path) -> Iterator[Fill]:
 
 
 @pytest.fixture(scope="session")
-def journal(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteJournal]:
+def filling(
+    experiment: Experiment, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], AbstractContextManager[Fill]]:
+    """``with filling("name") as fill`` for campaigns that several tests read."""
+    return lambda name: _filling(experiment, tmp_path_factory.mktemp(name))
+
+
+@pytest.fixture(scope="session")
+def journal(filling: Callable[[str], AbstractContextManager[Fill]]) -> Iterator[SqliteJournal]:
     """A finished campaign of twelve cells, filled once: to be read only."""
-    with _filling(experiment, tmp_path_factory.mktemp("finished")) as make:
-        yield make()
+    with filling("finished") as fill:
+        yield fill()
 
 
 @pytest.fixture(scope="session")

@@ -77,7 +77,7 @@ def test_the_master_recipe_is_as_agreed(answer: Answer, document: dict[str, Any]
 
 
 @given(protocol=protocols)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_every_master_recipe_is_valid_batchml(
     answer: Answer, document: dict[str, Any], protocol: PressingProtocol
 ) -> None:

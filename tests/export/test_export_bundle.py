@@ -8,7 +8,8 @@ import json
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from pressopt.impedance import spectrum_from_bytes
 from pressopt.pressing.record import record_from_bytes
 from pressopt.store import SqliteJournal
 
+Filling = Callable[[str], AbstractContextManager[Callable[..., SqliteJournal]]]
 #: What of the RO-Crate 1.1 context our crate uses: the tests run without a network.
 _WORDS = (
     "about", "author", "contentSize", "dateCreated", "datePublished", "description", "encodingFormat", "hasPart",
@@ -42,23 +44,24 @@ RO_CRATE_TERMS = {
 }
 
 
-@pytest.fixture
-def small(experiment: Experiment, fill: Callable[..., SqliteJournal]) -> tuple[Answer, SqliteJournal]:
-    """A finished campaign of two cells."""
-    journal = fill(2)
-    return gather(experiment, replay(journal.entries())), journal
+@pytest.fixture(scope="session")
+def small(experiment: Experiment, filling: Filling) -> Iterator[tuple[Answer, SqliteJournal]]:
+    """A finished campaign of two cells: to be read only."""
+    with filling("small") as fill:
+        journal = fill(2)
+        yield gather(experiment, replay(journal.entries())), journal
 
 
-#: The bundle of the small campaign: the same for every test, and seconds to make.
-_KEPT: list[bytes] = []
-
-
-@pytest.fixture
-def archive(small: tuple[Answer, SqliteJournal]) -> zipfile.ZipFile:
+@pytest.fixture(scope="session")
+def bundle(small: tuple[Answer, SqliteJournal]) -> bytes:
+    """The bundle of the small campaign: the same for every test, and seconds to make."""
     pytest.importorskip("rocrate", reason="the extra bundle is not installed")
-    if not _KEPT:
-        _KEPT.append(eln_bytes(*small, licence="CC-BY-4.0"))
-    return zipfile.ZipFile(io.BytesIO(_KEPT[0]))
+    return eln_bytes(*small, licence="CC-BY-4.0")
+
+
+@pytest.fixture
+def archive(bundle: bytes) -> zipfile.ZipFile:
+    return zipfile.ZipFile(io.BytesIO(bundle))
 
 
 def read(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -95,7 +98,7 @@ def test_the_description_keeps_the_rules_of_the_eln_consortium(archive: zipfile.
 
 
 def test_the_public_validator_finds_nothing(
-    small: tuple[Answer, SqliteJournal], archive: zipfile.ZipFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    archive: zipfile.ZipFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """rocrate-validator, profile RO-Crate 1.1, all that is required: no issue."""
     with warnings.catch_warnings():
@@ -138,16 +141,15 @@ def test_the_reference_library_opens_it_again(archive: zipfile.ZipFile, tmp_path
     assert crate.get("protocol.json")["sha256"] == hashlib.sha256(read(archive, "protocol.json")).hexdigest()
 
 
-def test_everything_is_in_it_and_comes_back_exactly(small: tuple[Answer, SqliteJournal]) -> None:
+def test_everything_is_in_it_and_comes_back_exactly(
+    small: tuple[Answer, SqliteJournal], bundle: bytes, archive: zipfile.ZipFile
+) -> None:
     """Protocol, journal, raw curves and spectra: the same bits as in the journal; checksums agree.
 
     And the same journal gives the same bundle: no date of today is in it.
     """
-    pytest.importorskip("rocrate", reason="the extra bundle is not installed")
     answer, journal = small
-    data = eln_bytes(answer, journal)
-    assert data == eln_bytes(answer, journal)
-    archive = zipfile.ZipFile(io.BytesIO(data))
+    assert eln_bytes(answer, journal, licence="CC-BY-4.0") == bundle
     document = read_document(read(archive, "protocol.json"))
     assert document == json.loads(document_bytes(protocol_document(answer, journal)))
     events = [json.loads(line) for line in read(archive, "journal.jsonl").splitlines()]

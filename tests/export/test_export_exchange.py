@@ -83,7 +83,7 @@ def test_trials_go_to_baybe_and_back_exactly(history: list[Observation]) -> None
 
 
 @given(history=trials, maximize=st.booleans())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_trials_go_to_skopt_and_back_exactly(history: list[Observation], maximize: bool) -> None:
     """The result has what skopt's plots ask for, minimized; all trials come back with their failures."""
     goal = Objective(RESISTANCE, "maximize" if maximize else "minimize")

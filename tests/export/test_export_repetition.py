@@ -62,7 +62,7 @@ def gentle(document: dict[str, Any], file: Path) -> Path:
 
 
 @given(protocol=protocols)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_the_experiment_of_a_file_presses_exactly_its_protocol(
     protocol: PressingProtocol, answer: Answer, journal: SqliteJournal
 ) -> None:

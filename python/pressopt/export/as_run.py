@@ -18,6 +18,7 @@ from pressopt.pressing.record import StageRecord, record_from_bytes
 AS_RUN_SCHEMA = "pressopt/as-run/1"
 _QUANTITIES = (
     ("pressure_mpa", "pressure", "MPa"),
+    ("ramp_mpa_s", "ramp", "MPa/s"),
     ("dwell_s", "dwell", "s"),
     ("temperature_c", "temperature", "°C"),
     ("line_force_n_mm", "line force", "N/mm"),
@@ -131,7 +132,7 @@ def as_run_csv(answer: Answer, journal: Journal) -> str:
         for quantity in _QUANTITIES
         if any(quantity[0] in stage.asked for run in all_runs for stage in run.record.stages)
     ]
-    header = ["trial", "stage", "press", "loaded by", "started at"]
+    header = ["trial", "outcome", "stage", "press", "loaded by", "started at"]
     for _, label, unit in used:
         suffix = f" [{unit}]" if unit else ""
         header += [f"{label} asked{suffix}", f"{label} achieved{suffix}", f"{label} standard deviation{suffix}"]
@@ -141,7 +142,15 @@ def as_run_csv(answer: Answer, journal: Journal) -> str:
     writer.writerow(header)
     for run in all_runs:
         for stage in run.record.stages:
-            row: list[object] = [run.trial.number, stage.name, run.record.press, run.loaded_by, run.started_at]
+            trial = run.trial
+            row: list[object] = [
+                trial.number,
+                trial.verdict,
+                stage.name,
+                run.record.press,
+                run.loaded_by,
+                run.started_at,
+            ]
             for key, _, _ in used:
                 row += [_text(values.get(key)) for values in (stage.asked, stage.achieved, stage.achieved_sd)]
             row += [_text(stage.overshoot_mpa), stage.refills, _text(stage.dose_mpa_s)]

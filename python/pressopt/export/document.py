@@ -22,6 +22,7 @@ from pressopt.pressing import Die, PressingProtocol, RollStage, SafeState, Stage
 if TYPE_CHECKING:
     from pressopt.campaign.experiment import Experiment
     from pressopt.export.protocol_format import ProtocolFile
+    from pressopt.profiles import DeviceProfile
 
 Json = dict[str, Any]
 #: Fields of a stage in a file that only explain and are no part of the protocol.
@@ -148,19 +149,29 @@ def gauge(die: Die, pressure_mpa: float, ram_area_cm2: float | None) -> Json:
     }
 
 
-def effective_ram_area_cm2(experiment: Experiment) -> float | None:
-    """Return the area that turns oil pressure into force at the experiment's press, cm²; None if unknown.
+def press_profile(experiment: Experiment) -> DeviceProfile | None:
+    """Return the profile of the experiment's press, shipped or a file beside the experiment, or None.
 
     Raises:
-        ProfileError: The press's profile cannot be read.
+        ProfileError: It cannot be read.
     """
     device = experiment.laboratory.press
     if device is None:
         return None
     from pressopt.profiles import load_profile
 
-    path = experiment.path.parent / device.profile
-    geometry = load_profile(str(path) if device.profile.endswith(".toml") else device.profile).press
+    beside = experiment.path.parent / device.profile
+    return load_profile(str(beside) if device.profile.endswith(".toml") else device.profile)
+
+
+def effective_ram_area_cm2(experiment: Experiment) -> float | None:
+    """Return the area that turns oil pressure into force at the experiment's press, cm²; None if unknown.
+
+    Raises:
+        ProfileError: The press's profile cannot be read.
+    """
+    profile = press_profile(experiment)
+    geometry = None if profile is None else profile.press
     if geometry is None or geometry.ram_diameter_mm is None:
         return None
     return math.pi / 4 * geometry.ram_diameter_mm**2 * geometry.efficiency / 100

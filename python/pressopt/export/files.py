@@ -15,7 +15,7 @@ from pressopt.export.as_run import as_run_csv, as_run_document, recorded_press
 from pressopt.export.batch_recipe import batchml
 from pressopt.export.battery_data import press_bdf, spectrum_bdf
 from pressopt.export.bundle import eln_bytes
-from pressopt.export.document import document_bytes, effective_ram_area_cm2, protocol_document
+from pressopt.export.document import document_bytes, effective_ram_area_cm2, press_profile, protocol_document
 from pressopt.export.exchange import pybamm_parameters, to_ax, to_baybe
 from pressopt.export.frames import trials_parquet
 from pressopt.export.linked_data import linked_data_bytes
@@ -183,14 +183,10 @@ def _protocol(answer: Answer) -> PressingProtocol:
 
 
 def _press_profile(answer: Answer, chosen: str | None) -> DeviceProfile:
-    device = answer.experiment.laboratory.press
-    if chosen is None and device is None:
+    profile = press_profile(answer.experiment) if chosen is None else load_profile(chosen)
+    if profile is None:
         raise InputError("a recipe table needs a press: name its profile with --profile")
-    if chosen is not None:
-        return load_profile(chosen)
-    assert device is not None  # checked above
-    path = answer.experiment.path.parent / device.profile
-    return load_profile(str(path) if device.profile.endswith(".toml") else device.profile)
+    return profile
 
 
 def _contact_resistance(answer: Answer) -> dict[str, Any]:

@@ -251,31 +251,14 @@ def _window_box(
     if not (across in window and up in window):
         return
     (left, right), (low, high) = window[across], window[up]
-    axes.add_patch(
-        Rectangle(
-            (left, low),
-            right - left,
-            high - low,
-            fill=False,
-            edgecolor="white",
-            linewidth=2.0,
-            linestyle="--",
-            zorder=3,
-        )
-    )
-    axes.add_patch(
-        Rectangle(
-            (left, low),
-            right - left,
-            high - low,
-            fill=False,
-            edgecolor=BLACK,
-            linewidth=0.9,
-            linestyle="--",
-            zorder=3,
-            label=f"process window ({100 * tolerance:g} %)",
-        )
-    )
+    told = f"process window ({100 * tolerance:g} %)"
+    for colour, width, label in (("white", 2.0, None), (BLACK, 0.9, told)):  # black on white: seen on any ground
+        axes.add_patch(
+            Rectangle(
+                (left, low), right - left, high - low, fill=False, edgecolor=colour, linewidth=width,
+                linestyle="--", zorder=3, label=label,
+            )
+        )  # fmt: skip
 
 
 def _dress(axes: Axes, which: str, variable: Variable) -> None:
