@@ -17,7 +17,7 @@ from pressopt.assembly import changed, recommender_of, surrogate_of
 from pressopt.campaign.events import CampaignOpened, Event
 from pressopt.campaign.experiment import Experiment
 from pressopt.campaign.experiment_file import read_experiment
-from pressopt.campaign.journal import START
+from pressopt.campaign.journal import START, digest_of
 from pressopt.campaign.ledger import Intake, Ledger, Receipt, Row, Write, row_of
 from pressopt.campaign.replay import CampaignState, replay
 from pressopt.errors import InputError, JournalUnreadable
@@ -35,6 +35,8 @@ ID = re.compile(r"[a-z0-9][a-z0-9-]{0,79}\Z")
 TRIALS_IN_MEMORY = 100_000
 #: Engines (physics and space of an experiment) kept; campaigns of the same file share one.
 ENGINES_IN_MEMORY = 64
+#: Experiments (files that were read and checked) kept; campaigns of the same file share one.
+EXPERIMENTS_IN_MEMORY = 256
 #: Version of what lists of campaigns show: views of another version are made again from the journals.
 VIEW = 1
 
@@ -77,6 +79,7 @@ class Host:
         self._hosted: OrderedDict[str, Hosted] = OrderedDict()
         self._loading: dict[str, asyncio.Task[Hosted]] = {}
         self._engines: OrderedDict[str, tuple[Surrogate, Recommender]] = OrderedDict()
+        self._experiments: OrderedDict[str, Experiment] = OrderedDict()
         self._keys: dict[str, asyncio.Future[None]] = {}
         self._threads = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="thinking")
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -170,9 +173,15 @@ class Host:
         return Hosted(campaign, self.experiment(state.opened), state, state)
 
     def experiment(self, opened: CampaignOpened) -> Experiment:
-        """Return the experiment that a campaign was opened with."""
-        parsed = read_experiment(opened.experiment_text, Path(opened.experiment_path))
-        return changed(parsed, opened.changes)
+        """Return the experiment that a campaign was opened with; campaigns of the same file share one. Any thread."""
+        key = digest_of(repr((opened.experiment_path, opened.experiment_text, dict(opened.changes))).encode())
+        found = self._experiments.get(key)
+        if found is None:
+            parsed = read_experiment(opened.experiment_text, Path(opened.experiment_path))
+            found = self._experiments.setdefault(key, changed(parsed, opened.changes))
+            while len(self._experiments) > EXPERIMENTS_IN_MEMORY:
+                self._experiments.popitem(last=False)
+        return found
 
     def _on_failure(self) -> None:
         """Nothing that was decided since is on disk: begin again from there."""

@@ -50,7 +50,7 @@ FileName = Annotated[str, Query(min_length=1, max_length=100, pattern=f"^{NAME.p
 _IDLE_S = 15.0
 
 
-def running(request: Request) -> Running:
+async def running(request: Request) -> Running:
     """The service behind this application."""
     found: Running = request.app.state.running
     return found
