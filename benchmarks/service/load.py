@@ -86,16 +86,20 @@ def start(store: str, port: int) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
     process = subprocess.Popen([sys.executable, "-c", command, *words], stdout=subprocess.DEVNULL, env=environment)
     end = time.monotonic() + 60
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as probe:
-            probe.sendall(b"GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
-            if probe.recv(100).startswith(b"HTTP/1.1 200"):
-                return process
-        if process.poll() is not None:
-            break
+    while time.monotonic() < end and process.poll() is None:
+        if answers(port):
+            return process
         time.sleep(0.05)
     process.kill()
     raise SystemExit("the service did not start")
+
+
+def answers(port: int) -> bool:
+    """Whether a service answers there."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as probe:
+        probe.sendall(b"GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        return probe.recv(100).startswith(b"HTTP/1.1 200")
+    return False
 
 
 def free_port() -> int:
@@ -113,14 +117,23 @@ class Wire:
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
+    async def get(self, path: str) -> tuple[int, Any]:
+        """Look at something; as :meth:`post`."""
+        return await self._send("GET", path)
+
     async def post(self, path: str, body: Any = None, key: str = "") -> tuple[int, Any]:
         """Send one request and return status and document; raises OSError when the connection is lost."""
+        return await self._send("POST", path, body, key)
+
+    async def _send(self, method: str, path: str, body: Any = None, key: str = "") -> tuple[int, Any]:
         if self._reader is None or self._writer is None:
             self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 24)
         data = json.dumps(body).encode() if body is not None else b""
         kind = "Content-Type: application/json\r\n" if data else ""
         named = f"Idempotency-Key: {key}\r\n" if key else ""
-        head = f"POST /v1{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{kind}{named}Content-Length: {len(data)}\r\n\r\n"
+        head = (
+            f"{method} /v1{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{kind}{named}Content-Length: {len(data)}\r\n\r\n"
+        )
         try:
             self._writer.write(head.encode() + data)
             await self._writer.drain()
@@ -131,7 +144,10 @@ class Wire:
             self._writer.close()
             self._reader = self._writer = None
             raise OSError(str(error)) from error
-        return int(header.split(b" ", 2)[1]), json.loads(answer)
+        status = int(header.split(b" ", 2)[1])
+        if status == 503:
+            raise OSError("the service cannot write just now")
+        return status, json.loads(answer)
 
     async def cycle(self, campaign: str, key: str = "") -> int:
         """Ask for a trial and tell it; return its number."""

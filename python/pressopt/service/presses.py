@@ -15,7 +15,7 @@ from pressopt.campaign.replay import CampaignState, TrialState, apply
 from pressopt.clock import wall_monotonic_s
 from pressopt.errors import InputError, LifecycleError, PressoptError, Violation
 from pressopt.pressing import PressCapability, SafeState
-from pressopt.service.acts import EntryRefused, PressOrdered, TrialAssigned, WordSent
+from pressopt.service.acts import EntryRefused, Placement, PressOrdered, TrialAssigned, WordSent
 from pressopt.service.campaigns import Campaigns, trial_of, trials_left
 from pressopt.service.courier import digests_of
 from pressopt.service.host import By, Host, NotFound
@@ -111,7 +111,7 @@ class Presses:
             row
             for row in self._host.summaries.values()
             if row["phase"] != CampaignPhase.CLOSED.value
-            and (row["id"] in mine or self._host.state.placements[row["id"]].allows(name))
+            and (row["id"] in mine or self._host.state.placements.get(row["id"], Placement()).allows(name))
         ]
         rows.sort(
             key=lambda row: (not self._holds(row, name), -row["priority"], row["created_at"], row["id"]),
@@ -294,7 +294,7 @@ class Presses:
         Raises:
             LifecycleError: Nobody said which of several, it cannot do this campaign, or it has another cell.
         """
-        placement = self._host.state.placements[hosted.id]
+        placement = self._host.state.placements.get(hosted.id, Placement())
         able = [
             name
             for name, desk in self.desks.items()
