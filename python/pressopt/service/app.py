@@ -12,7 +12,7 @@ from pressopt.campaign.ledger import Ledger
 from pressopt.service import problems
 from pressopt.service.guards import Guards
 from pressopt.service.page import mount_page
-from pressopt.service.routes import router
+from pressopt.service.routes import busiest, router
 from pressopt.service.running import run_service
 from pressopt.service.settings import Settings
 
@@ -44,6 +44,7 @@ def create_app(settings: Settings, ledger: Ledger) -> FastAPI:
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,
     )
+    app.include_router(busiest)
     app.include_router(router)
     mount_page(app)
     problems.install(app)

@@ -11,7 +11,8 @@ from pressopt.campaign import own_press
 #: Text that goes into a journal: no control characters.
 Words = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$")]
 PressName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^(\*|\w[\w .+()'-]*)$")]
-Key = Annotated[str, StringConstraints(max_length=200)]
+#: Characters of an idempotency key at most.
+LONGEST_KEY = 200
 Priority = Annotated[int, Field(ge=-1000, le=1000)]
 
 

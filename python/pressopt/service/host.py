@@ -173,7 +173,7 @@ class Host:
         return Hosted(campaign, self.experiment(state.opened), state, state)
 
     def experiment(self, opened: CampaignOpened) -> Experiment:
-        """Return the experiment that a campaign was opened with; campaigns of the same file share one. Any thread."""
+        """Return the experiment that a campaign was opened with; campaigns of one file share it. Any thread."""
         key = digest_of(repr((opened.experiment_path, opened.experiment_text, dict(opened.changes))).encode())
         found = self._experiments.get(key)
         if found is None:

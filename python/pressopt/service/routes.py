@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any, Literal
@@ -17,8 +16,9 @@ from pressopt.campaign.own_press import FAILURES
 from pressopt.clock import utc_now
 from pressopt.pressing import QUANTITIES
 from pressopt.service import bodies
-from pressopt.service.access import Role, demand, new_token, revoked
+from pressopt.service.access import Role, new_token, revoked
 from pressopt.service.campaigns import NAME, analysed
+from pressopt.service.direct import Direct, caller
 from pressopt.service.feed import News
 from pressopt.service.host import By
 from pressopt.service.hosted import dumped
@@ -42,6 +42,8 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     }.items()
 }
 router = APIRouter(prefix="/v1", responses=_PROBLEMS)
+#: What is asked for most.
+busiest = APIRouter(prefix="/v1", responses=_PROBLEMS, route_class=Direct, tags=["ask and tell"])
 
 Campaign = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$", description="Id of a campaign.")]
 Trial = Annotated[int, Path(ge=1, le=10**9, description="Number of a trial.")]
@@ -65,16 +67,13 @@ def _needs(least: Role) -> Callable[..., Awaitable[By]]:
         service: Service,
         idempotency_key: Annotated[
             str | None,
-            Header(max_length=200, description="The same key with the same request gets the same answer, once."),
+            Header(
+                max_length=bodies.LONGEST_KEY,
+                description="The same key with the same request gets the same answer, once.",
+            ),
         ] = None,
     ) -> By:
-        by = service.who(request.headers.get("authorization", ""))
-        demand(by.role, least)
-        if not idempotency_key or request.method in {"GET", "HEAD"}:
-            return by
-        asked = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode())
-        asked.update(await request.body())
-        return By(by.name, by.role, idempotency_key, asked.hexdigest())
+        return await caller(request, service, least, idempotency_key)
 
     return check
 
@@ -98,14 +97,14 @@ async def _once(
 # ---------------------------------------------------------------------- ask and tell, asked for most
 
 
-@router.post("/campaigns/{campaign}/ask", status_code=201, tags=["ask and tell"])
+@busiest.post("/campaigns/{campaign}/ask", status_code=201)
 async def ask(service: Service, by: Operator, campaign: Campaign, body: bodies.Asking | None = None) -> Response:
     """Get the next trials for a press or robot of your own; each is written down before you get it."""
     count = body.count if body is not None else 1
     return await _once(service, by, lambda: service.campaigns.ask(campaign, count, by), 201)
 
 
-@router.post("/campaigns/{campaign}/trials/{trial}/tell", tags=["ask and tell"])
+@busiest.post("/campaigns/{campaign}/trials/{trial}/tell")
 async def tell(service: Service, by: Operator, campaign: Campaign, trial: Trial, body: bodies.Telling) -> Response:
     """Tell what was measured on a cell, or how it failed; told twice is told once."""
     return await _once(
