@@ -121,7 +121,7 @@ class Trouble:
         generator, end, kill = random.Random(7), time.monotonic() + 60 * minutes, 0
         while kill < kills and time.monotonic() < end:
             kill += 1
-            goal = len(self.told) + generator.randrange(1, 40)
+            goal = len(self.told) + generator.randrange(1, 20)
             while len(self.told) < goal:
                 await asyncio.sleep(0.01)
             if self.database is not None and kill % ALSO == ALSO // 2:

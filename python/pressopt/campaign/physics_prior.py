@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
@@ -22,6 +23,8 @@ DRAWS = 128
 _RECENT = 16
 #: Settings whose predictions by all draws are kept (about 9 kB each).
 _REMEMBERED = 1500
+#: Of these, lists that are known by themselves when they come again.
+_BATCHES = 4
 
 
 class SurrogatePrior:
@@ -40,6 +43,9 @@ class SurrogatePrior:
         self._recent: OrderedDict[_Key, Mapping[str, Real]] = OrderedDict()
         self._places: dict[bytes, int] = {}
         self._whole: dict[str, Real] = {}
+        self._batches: list[Sequence[Settings]] = []
+        # Campaigns of one file share their prior under a service, and are asked for in several threads.
+        self._lock = threading.Lock()
 
     def draws(self, quantity: str, settings: Sequence[Settings]) -> Real:
         """Shape (draws, n): predictions on the model's scale (natural logarithm of log quantities)."""
@@ -64,6 +70,13 @@ class SurrogatePrior:
 
     def remember(self, settings: Sequence[Settings]) -> None:
         """Keep the predictions at settings that will be asked for again."""
+        with self._lock:
+            if not any(settings is known for known in self._batches):
+                self._learn(settings)
+                if isinstance(settings, tuple):  # it never changes
+                    self._batches = [*self._batches[1 - _BATCHES :], settings]
+
+    def _learn(self, settings: Sequence[Settings]) -> None:
         columns = self._experiment.table(settings)
         keys = _keys(columns)
         first = {key: row for row, key in reversed(list(enumerate(keys)))}
@@ -71,7 +84,7 @@ class SurrogatePrior:
         if not missing:
             return
         if len(self._places) + len(missing) > _REMEMBERED:
-            self._places, self._whole = {}, {}
+            self._places, self._whole, self._batches = {}, {}, []
             missing = sorted(first.values())
         found = self._ask({name: values[missing] for name, values in columns.items()}, np.arange(self._draws))
         for row in missing:
@@ -85,12 +98,13 @@ class SurrogatePrior:
         columns = self._experiment.table(settings)
         keys = _keys(columns)
         key = (rows.tobytes(), *keys)
-        known = self._recent.get(key)
-        if known is None:
-            known = self._combined(columns, keys, rows)
-            self._recent[key] = known
-            if len(self._recent) > _RECENT:
-                self._recent.popitem(last=False)
+        with self._lock:
+            known = self._recent.get(key)
+            if known is None:
+                known = self._combined(columns, keys, rows)
+                self._recent[key] = known
+                if len(self._recent) > _RECENT:
+                    self._recent.popitem(last=False)
         return known
 
     def _combined(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pressopt.optimizer.observation import Settings
 from pressopt.optimizer.question import Question, SelectivePrior
-from pressopt.optimizer.space import even_places
+from pressopt.optimizer.space import DesignSpace, even_places
 
 Array = NDArray[np.float64]
 
@@ -21,6 +21,8 @@ Valued = Callable[[Array, Sequence[Settings]], Array]
 _WIDTHS, _EACH = (0.1, 0.03, 0.01), 8
 #: The same where every point costs an evaluation of the physics: the climb that follows makes its own clouds.
 _FEW_WIDTHS, _FEW = (0.1, 0.02), 4
+#: Nets that a space keeps; a campaign needs one, and more where its rules leave little room.
+_NETS = 8
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,13 @@ def spread(question: Question, rng: np.random.Generator, log2_count: int, around
     With physics the net is the same for a whole campaign, so that the physics is asked for it once.
     """
     space, physics = question.space, isinstance(question.prior, SelectivePrior)
-    shifts = np.random.default_rng([question.seed, 5]) if physics else rng
     for extra in range(7):
-        net = even_places(len(space.variables), log2_count + extra)
-        net_points = space.encode((net + shifts.random(net.shape[1])) % 1.0)
         if isinstance(question.prior, SelectivePrior):
-            question.prior.remember(space.many_from_unit(net_points))
+            net_points, settings = _net(space, question.seed, log2_count, extra)
+            question.prior.remember(settings)
+        else:
+            net = even_places(len(space.variables), log2_count + extra)
+            net_points = space.encode((net + rng.random(net.shape[1])) % 1.0)
         found = _ruled(question, net_points)
         if len(found) >= 1 << (log2_count - 2):
             break
@@ -52,6 +55,20 @@ def spread(question: Question, rng: np.random.Generator, log2_count: int, around
     widths, each = (_FEW_WIDTHS, _FEW) if physics else (_WIDTHS, _EACH)
     clouds = [_cloud(question, rng, around, width, each) for width in widths] if len(around) else []
     return np.vstack([found, *clouds])
+
+
+def _net(space: DesignSpace, seed: int, log2_count: int, extra: int) -> tuple[Array, tuple[Settings, ...]]:
+    """The net of a whole campaign and its settings, made once: the same objects, whenever they are asked for."""
+    known = space.known_nets.get((seed, log2_count, extra))
+    if known is None:
+        net = even_places(len(space.variables), log2_count + extra)
+        shift = np.random.default_rng([seed, 5]).random((extra + 1, net.shape[1]))[extra]
+        points = space.encode((net + shift) % 1.0)
+        points.setflags(write=False)
+        if len(space.known_nets) >= _NETS:
+            space.known_nets.clear()
+        known = space.known_nets[seed, log2_count, extra] = points, tuple(space.many_from_unit(points))
+    return known
 
 
 def _cloud(question: Question, rng: np.random.Generator, around: Array, width: float, count: int) -> Array:

@@ -443,6 +443,11 @@ class DesignSpace:
         return {}
 
     @cached_property
+    def known_nets(self) -> dict[tuple[int, ...], tuple[Array, tuple[dict[str, Value], ...]]]:
+        """Nets of points with their settings that were made before, by what they are made from."""
+        return {}
+
+    @cached_property
     def known_points(self) -> dict[tuple[Value, ...], Array]:
         """Places in the cube that were looked up before."""
         return {}
