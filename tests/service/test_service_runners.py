@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +19,7 @@ TWINS = (PressPlan("left"), PressPlan("right"))
 ONE = (PressPlan("left"),)
 
 
-@pytest.fixture(autouse=True)
-def no_runner_stays(tmp_path: Path) -> Iterator[None]:
-    """Runners outlive their service by design; not their test."""
-    yield
-    for lock in tmp_path.glob("**/runner.lock"):
-        with contextlib.suppress(ProcessLookupError, ValueError):
-            os.kill(int(lock.read_text()), signal.SIGKILL)
+pytestmark = pytest.mark.usefixtures("no_runner_stays")
 
 
 def pid_of(client: Client, press: str) -> int | None:

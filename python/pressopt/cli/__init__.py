@@ -10,6 +10,7 @@ import traceback
 from typing import Any
 
 import rich_click as click
+from click.core import ParameterSource
 from click.exceptions import Exit
 
 from pressopt import errors
@@ -55,6 +56,12 @@ COMMANDS: dict[str, str] = {
     "fetch": "storing",
     "import": "storing",
 }
+
+#: Commands that ask no service: they work with files, a store or instruments of this machine.
+HERE = frozenset(
+    {"backup", "calibrate", "check", "commission", "devices", "eis", "init", "map", "materials", "predict"}
+    | {"reanalyse", "restore", "schema", "screen", "serve", "simulate", "topography", "twin"}
+)
 
 EXIT_CODES = (
     "Exit codes: 0 done · 1 unexpected error · 2 wrong input · 3 ended, target not met · 4 refused by limits or "
@@ -165,13 +172,17 @@ def _tell(error: errors.PressoptError, code: int, *, as_json: bool) -> None:
     help="Work with the campaigns of this service (`pressopt serve`) instead of those on this disk.",
 )
 @click.option("--token", envvar="PRESSOPT_TOKEN", metavar="TOKEN", help="Who you are to that service.")
-def cli(server: str | None, token: str | None) -> None:
+@click.pass_context
+def cli(ctx: click.Context, server: str | None, token: str | None) -> None:
     """Find, in as few cells as possible, how to press a solid-state-battery interface, and run the press.
 
     Begin with `pressopt run experiments/li-lpscl-symmetric.toml`: a whole campaign on the built-in twin.
 
     This program is no safety function. Interlocks, relief valve and emergency stop belong to the machine.
     """
+    asked = ctx.get_parameter_source("server") is ParameterSource.COMMANDLINE
+    if asked and ctx.invoked_subcommand in HERE:
+        raise click.UsageError(f"`{ctx.invoked_subcommand}` asks no service, it works here: leave out --server")
 
 
 __all__ = ["cli", "main"]

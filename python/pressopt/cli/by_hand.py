@@ -260,13 +260,12 @@ def answer(
     from pressopt.campaign.by_hand import open_question
     from pressopt.campaign.events import PersonAnswered
     from pressopt.campaign.replay import replay
+    from pressopt.cli.looking import located
     from pressopt.cli.people import numbers
     from pressopt.pressing.by_hand import Answer, problem_of
     from pressopt.store import SqliteJournal
-    from pressopt.store.places import find_campaign, journal_of
 
-    folder = find_campaign(campaign)
-    with contextlib.closing(SqliteJournal.read(journal_of(folder))) as journal:
+    with located(campaign) as (folder, path), contextlib.closing(SqliteJournal.read(path)) as journal:
         state = replay(journal.entries()).trial(trial)
     if state.question is None:
         raise click.UsageError(f"trial {trial} is {state.phase.value} and asks nothing of a person")

@@ -63,12 +63,22 @@ def name_of(by: str | None) -> str:
 
 @click.command()
 @click.argument("trial", type=int)
+@click.option("--press", help="With --server: under which press, where several work on the campaign.")
 @campaign_option
 @who_option
-def confirm(trial: int, campaign: Path | None, by: str | None) -> None:
+def confirm(trial: int, press: str | None, campaign: Path | None, by: str | None) -> None:
     """Confirm that the cell of TRIAL lies under the press and may be pressed as proposed."""
     from pressopt.campaign.events import Loaded
+    from pressopt.cli.remote import campaign_there, client_of
 
+    if press is not None:
+        with client_of() as client:
+            if client is None:
+                raise click.UsageError("--press goes with --server: a campaign on this disk has one press")
+            there = campaign_there(client, campaign)
+            client.confirm(there, trial, by=name_of(by), press=press)
+            click.echo(f"noted by {client.url}: the cell of trial {trial} of {there} lies under '{press}'")
+            return
     say(campaign, Loaded(trial, by=name_of(by)), name_of(by))
 
 

@@ -91,7 +91,7 @@ def say_there(client: Client, campaign: str, event: Event, by: str, blobs: tuple
                 by=by,
             )
         case e.Attached():
-            client.attach(campaign, event.trial, event.name, blobs[0], note=event.note)
+            client.attach(campaign, event.trial, event.name, blobs[0], note=event.note, by=by)
         case e.FaultCleared():
             client.clear(event.press, note=event.note, by=by)
         case e.CampaignPaused():

@@ -112,6 +112,8 @@ def run(
 
     with client_of() as client:
         if client is not None:
+            if store is not None or new:
+                raise click.UsageError("--store and --new are for a campaign here: leave them out with --server")
             there = client.create(experiment, presses=["*"], priority=priority, trials=trials, seed=seed)
             watch(client, there, as_json=as_json, quiet=quiet)
             return

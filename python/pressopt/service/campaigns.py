@@ -278,12 +278,12 @@ class Campaigns:
         }
 
     async def attach(
-        self, campaign: str, number: int, data: bytes, name: str, by: By, *, note: str = ""
+        self, campaign: str, number: int, data: bytes, name: str, by: By, *, note: str = "", who: str = ""
     ) -> dict[str, Any]:
-        """Keep a file with a trial; the same file twice is one."""
+        """Keep a file with a trial, from ``who`` (default: who asks); the same file twice is one."""
         hosted = await self.host.hosted(campaign)
         digest = digest_of(data)
-        event = e.Attached(number, safe_name(name), digest, note, by.name)
+        event = e.Attached(number, safe_name(name), digest, note, who or by.name)
         document = {"campaign": campaign, "trial": number, "name": event.name, "sha256": digest, "size": len(data)}
         async with hosted.lock:
             trial = trial_of(hosted.decided, number)

@@ -248,10 +248,10 @@ class Client:
         found: Json = answer.json()
         return found
 
-    def attach(self, campaign: str, trial: int, name: str, data: bytes, *, note: str = "") -> None:
+    def attach(self, campaign: str, trial: int, name: str, data: bytes, *, note: str = "", by: str = "") -> None:
         """Keep a file with a trial."""
         path = f"/campaigns/{_part(campaign)}/trials/{trial}/files"
-        self._ask("POST", path, content=data, params={"name": name, "note": note})
+        self._ask("POST", path, content=data, params={"name": name, "note": note, "person": by})
 
     # ------------------------------------------------------------------ trials and people
 
@@ -326,9 +326,9 @@ class Client:
         """Break off what runs on a press and make it safe."""
         self._post(f"/presses/{_part(press)}/make-safe")
 
-    def work(self, press: str, capability: Mapping[str, Any] | None) -> Json | None:
+    def work(self, press: str) -> Json | None:
         """For runners: the next trial of a press, or None."""
-        found: Json | None = self._post(f"/presses/{_part(press)}/work", {"capability": capability})["work"]
+        found: Json | None = self._post(f"/presses/{_part(press)}/work")["work"]
         return found
 
     def report(self, press: str, told: Mapping[str, Any]) -> Json:

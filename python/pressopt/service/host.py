@@ -38,7 +38,7 @@ ENGINES_IN_MEMORY = 64
 #: Experiments (files that were read and checked) kept; campaigns of the same file share one.
 EXPERIMENTS_IN_MEMORY = 256
 #: Version of what lists of campaigns show: views of another version are made again from the journals.
-VIEW = 1
+VIEW = 2
 
 
 class NotFound(InputError):  # noqa: N818 - as HTTP calls it

@@ -12,8 +12,8 @@ from pressopt.campaign.events import Event
 from pressopt.campaign.experiment import Experiment
 from pressopt.campaign.journal import START, Entry, Wish
 from pressopt.campaign.ledger import Ledger, Row, row_of
-from pressopt.campaign.lifecycle import Phase
-from pressopt.campaign.replay import CampaignState, apply
+from pressopt.campaign.lifecycle import ASKING, Phase
+from pressopt.campaign.replay import CampaignState, TrialState, apply
 from pressopt.clock import utc_now
 from pressopt.errors import JournalError
 from pressopt.service.acts import Placement
@@ -81,11 +81,19 @@ def summary_of(
         "done": phases.count(Phase.DONE),
         "in_flight": [trial.number for trial in state.in_flight],
         "asking": [trial.number for trial in state.asking],
+        "waiting": [trial.number for trial in state.in_flight if _waits(trial, experiment)],
         "presses": list(placement.presses),
         "priority": placement.priority,
         "created_at": created_at,
         "last_seq": state.last_seq,
     }
+
+
+def _waits(trial: TrialState, experiment: Experiment) -> bool:
+    """Whether a trial waits for a person: to load its cell, to answer a question, to say what was found."""
+    if trial.phase is Phase.PROPOSED:
+        return experiment.laboratory.loading == "person"
+    return trial.phase in ASKING or (trial.phase is Phase.PRESSING and trial.question is not None)
 
 
 class LedgerJournal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 
@@ -61,7 +62,8 @@ class Server(uvicorn.Server):
 
 def run_until_stopped(app: FastAPI, listening: socket.socket) -> None:
     """Serve an application on a socket until SIGINT or SIGTERM; open requests end first."""
-    Server(app).run(sockets=[listening])
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends, once everything is on disk
+        Server(app).run(sockets=[listening])
 
 
 def configured(app: FastAPI) -> uvicorn.Config:

@@ -6,11 +6,14 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from pressopt.campaign.experiment import Device, Experiment, LaboratoryPlan
 from pressopt.errors import InputError, ProfileError, Violation
+from pressopt.instruments.press import press_capability
+from pressopt.pressing import PressCapability
 from pressopt.profiles import load_profile
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
@@ -47,6 +50,14 @@ class PressPlan:
         """Whether a person puts the cells of this experiment under it."""
         return (experiment.laboratory.loading if self.kind == "twin" else self.loading) == "person"
 
+    def capability(self, experiment: Experiment) -> PressCapability | None:
+        """What its press can do, as its profile says; None: its cells go through rolls.
+
+        For a twin the campaign's file names the profile.
+        """
+        device = self.devices.get("press") or (None if experiment.rolled else experiment.laboratory.press)
+        return None if device is None else _press_capability(device.profile)
+
     def laboratory(self, experiment: Experiment, folder: Path) -> LaboratoryPlan:
         """Return where this press does a campaign: its own devices under its own name.
 
@@ -63,6 +74,12 @@ class PressPlan:
                 devices[role] = self.devices.get(role) or getattr(wanted, role)
         loading: Literal["automatic", "person"] = "person" if self.by_person(experiment) else "automatic"
         return LaboratoryPlan(kind=self.kind, seed=wanted.seed, loading=loading, **devices)
+
+
+@lru_cache(maxsize=64)
+def _press_capability(profile: str) -> PressCapability | None:
+    found = load_profile(profile)
+    return press_capability(found) if found.press is not None else None
 
 
 def plan_document(plan: PressPlan) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,6 @@ from pressopt.campaign.watching import StopRequest
 from pressopt.clock import utc_now, wall_monotonic_s, wall_pause_s
 from pressopt.errors import InstrumentError, LifecycleError, NeedsPersonError, PressoptError
 from pressopt.optimizer import Recommender
-from pressopt.pressing import PressCapability
 from pressopt.service.client import Client
 from pressopt.service.courier import Courier
 from pressopt.service.press_plan import PressPlan, plan_from_document
@@ -138,19 +137,13 @@ class PressRunner:
         try:
             if self._client is None:
                 self._client = self._connect()
-            return self._client.work(self._plan.name, self._capability())
+            return self._client.work(self._plan.name)
         except PressoptError as error:
             self._courier.tell(message=f"no work: {error}")
             if self._client is not None:
                 self._client.close()
                 self._client = None
             return None
-
-    def _capability(self) -> Mapping[str, Any] | None:
-        """What this press can do, once it has been connected."""
-        if self._laboratory is None or not isinstance(self._laboratory.capability, PressCapability):
-            return None
-        return asdict(self._laboratory.capability)
 
     def _make_safe(self) -> None:
         """Make the press safe on request, between two trials."""

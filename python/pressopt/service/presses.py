@@ -13,8 +13,8 @@ from pressopt.campaign.ledger import Intake
 from pressopt.campaign.lifecycle import CampaignPhase, Phase, PressPhase
 from pressopt.campaign.replay import CampaignState, TrialState, apply
 from pressopt.clock import wall_monotonic_s
-from pressopt.errors import InputError, LifecycleError, PressoptError, Violation
-from pressopt.pressing import PressCapability, SafeState
+from pressopt.errors import InputError, LifecycleError, LimitError, Violation
+from pressopt.pressing.execution import check_protocol
 from pressopt.service.acts import EntryRefused, Placement, PressOrdered, TrialAssigned, WordSent
 from pressopt.service.campaigns import Campaigns, trial_of, trials_left
 from pressopt.service.courier import digests_of
@@ -30,12 +30,16 @@ WAITING = frozenset({Phase.PROPOSED, Phase.LOADED})
 
 @dataclass
 class PressDesk:
-    """What the service knows of a press at the moment; all of it comes again with the next report."""
+    """What the service knows of a press at the moment; all of it comes again with the next report.
+
+    ``cannot``: campaigns of which this press can do nothing, with the reason.
+    """
 
     plan: PressPlan
     reported_s: float | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
     orders: list[tuple[int, str]] = field(default_factory=list)
+    cannot: dict[str, str] = field(default_factory=dict)
 
     def order(self, number: int, order: str) -> None:
         """Leave an order for the runner; it is repeated until the runner says that it has seen its number."""
@@ -85,20 +89,25 @@ class Presses:
             "reading": report.get("reading"),
             "measuring": report.get("measuring"),
             "runner": report.get("runner"),
+            "cannot": dict(desk.cannot),
         }
 
     # ------------------------------------------------------------------ work for runners
 
-    async def work(self, press: str, asked: Mapping[str, Any], by: By) -> dict[str, Any]:
+    async def work(self, press: str, by: By) -> dict[str, Any]:
         """Return the next trial for a press, or nothing to do."""
         desk = self.desk(press)
-        capability = _capability(asked.get("capability"))
         for campaign in self._candidates(desk):
             hosted = await self._host.hosted(campaign)
             if not desk.plan.suits(hosted.experiment):
                 continue
-            async with hosted.lock:
-                found = await self._next_trial(desk, hosted, capability, by)
+            try:
+                async with hosted.lock:
+                    found = await self._next_trial(desk, hosted, by)
+            except LimitError as error:  # out of its reach: it goes on with another campaign
+                desk.cannot[campaign] = str(error)
+                continue
+            desk.cannot.pop(campaign, None)
             if found is not None:
                 return {"work": found}
         return {"work": None}
@@ -122,9 +131,7 @@ class Presses:
         assigned = self._host.state.assigned
         return any(assigned.get((row["id"], number)) == press for number in row["in_flight"])
 
-    async def _next_trial(
-        self, desk: PressDesk, hosted: Hosted, capability: PressCapability | None, by: By
-    ) -> dict[str, Any] | None:
+    async def _next_trial(self, desk: PressDesk, hosted: Hosted, by: By) -> dict[str, Any] | None:
         """Return the next trial of a campaign for a press (its lock is held); None: it has nothing for it now."""
         name, state, assigned = desk.plan.name, hosted.decided, self._host.state.assigned
         for trial in state.in_flight:
@@ -133,6 +140,7 @@ class Presses:
         if state.phase is not CampaignPhase.OPEN:
             return None
         left = trials_left(hosted.experiment, state) > 0
+        capability = desk.plan.capability(hosted.experiment)
         if desk.plan.by_person(hosted.experiment):
             unassigned = [one for one in state.in_flight if (hosted.id, one.number) not in assigned]
             if not unassigned and left:
@@ -273,19 +281,23 @@ class Presses:
         hosted = await self._host.hosted(campaign)
         async with hosted.lock:
             trial = trial_of(hosted.decided, number)
-            apply(hosted.decided, Entry(hosted.decided.last_seq + 1, "", by.name, event, ""))
             press = self._host.state.assigned.get((campaign, number))
+            desk = self.desks.get(press or "")
+            alive = desk is not None and desk.alive
+            events: tuple[e.TrialEvent, ...] = (event,)
+            if press is not None and not alive and isinstance(event, e.Resolved) and trial.phase is Phase.PRESSING:
+                gone = f"press '{press}' does not report: nobody saw how its pressing ended"
+                events = (e.Interrupted(number, gone), event)
+            hosted.decide(events, by.name)  # refuses what is not possible
             acts: tuple[e.Event, ...] = ()
             if press is None and isinstance(event, e.Loaded):
                 acts = self._assignment(hosted, trial, under)
             document = {"campaign": campaign, "trial": number, "noted": type(event).__name__, "sent_to": press}
-            desk = self.desks.get(press or "")
-            if desk is None or not desk.alive:
-                # Nobody has it in hands, or who had it is gone: what a person says counts at once.
-                sent = (_sent(press, campaign, event),) if press is not None else ()
-                wait = await self._host.commit(hosted, (event,), by, document, acts=(*acts, *sent))
-            else:
+            if desk is not None and alive:
                 return await self._host.note((_sent(desk.plan.name, campaign, event),), by, document)
+            # Nobody has it in hands, or who had it is gone: what a person says counts at once.
+            sent = (_sent(press, campaign, event),) if press is not None else ()
+            wait = await self._host.commit(hosted, events, by, document, acts=(*acts, *sent))
         return await wait()
 
     def _assignment(self, hosted: Hosted, trial: TrialState, under: str | None) -> tuple[TrialAssigned, ...]:
@@ -293,6 +305,7 @@ class Presses:
 
         Raises:
             LifecycleError: Nobody said which of several, it cannot do this campaign, or it has another cell.
+            LimitError: What was proposed is out of its reach.
         """
         placement = self._host.state.placements.get(hosted.id, Placement())
         able = [
@@ -309,6 +322,10 @@ class Presses:
         if not able:
             return ()
         press = under or able[0]
+        capability = self.desks[press].plan.capability(hosted.experiment)
+        if capability is not None:
+            protocol = hosted.experiment.protocol(trial.settings)
+            check_protocol(protocol, hosted.experiment.cell, hosted.experiment.limits, capability)
         if self._in_hands(press):
             raise LifecycleError(
                 f"trial {trial.number} cannot be loaded: press '{press}' has another cell in hands"
@@ -378,13 +395,3 @@ def _known(state: CampaignState, event: e.Event) -> bool:
     if isinstance(event, e.Loaded):
         return event.trial in state.trials and state.trials[event.trial].phase is Phase.LOADED
     return False
-
-
-def _capability(plain: Any) -> PressCapability | None:
-    """Return what a press can do, as its runner tells it."""
-    if plain is None:
-        return None
-    try:
-        return PressCapability(**{**plain, "safe_state": SafeState(plain["safe_state"])})
-    except (TypeError, KeyError, ValueError, PressoptError) as error:
-        raise InputError([Violation("capability", f"cannot be read: {error}")]) from error

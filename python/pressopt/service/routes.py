@@ -178,11 +178,16 @@ async def list_campaigns(
     service: Service,
     by: Viewer,
     phase: Literal["open", "paused", "closed"] | None = None,
+    waiting: Annotated[bool, Query(description="Only those that wait for a person.")] = False,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
 ) -> Response:
     """All campaigns, the newest first."""
-    rows = [row for row in service.host.summaries.values() if phase in {None, row["phase"]}]
+    rows = [
+        row
+        for row in service.host.summaries.values()
+        if phase in {None, row["phase"]} and (row["waiting"] or not waiting)
+    ]
     rows.sort(key=lambda row: (row["created_at"], row["id"]), reverse=True)
     return _json({"total": len(rows), "campaigns": rows[offset : offset + limit]})
 
@@ -337,11 +342,13 @@ async def attach_file(
     request: Request,
     name: FileName,
     note: Annotated[str, Query(max_length=2000)] = "",
+    person: Annotated[str, Query(max_length=200, description="Who says so, where several share a login.")] = "",
 ) -> Response:
     """Keep a file with a trial: the body of the request."""
     data = await request.body()
+    who = _named(by, person)
     return await _once(
-        service, by, lambda: service.campaigns.attach(campaign, trial, data, name, by, note=note), 201
+        service, by, lambda: service.campaigns.attach(campaign, trial, data, name, by, note=note, who=who), 201
     )
 
 
@@ -404,7 +411,11 @@ async def answer(
 
 def _person(by: By, body: bodies.Confirming | None) -> str:
     """Who says so: the holder of the token, and the person they name."""
-    return f"{body.by} ({by.name})" if body is not None and body.by else by.name
+    return _named(by, body.by if body is not None else "")
+
+
+def _named(by: By, person: str) -> str:
+    return f"{person} ({by.name})" if person else by.name
 
 
 # ---------------------------------------------------------------------- events
@@ -501,9 +512,9 @@ async def report(service: Service, by: Operator, press: bodies.PressName, reques
 
 
 @router.post("/presses/{press}/work", tags=["presses"], include_in_schema=False)
-async def work(service: Service, by: Operator, press: bodies.PressName, request: Request) -> Response:
+async def work(service: Service, by: Operator, press: bodies.PressName) -> Response:
     """A runner asks for the next trial of its press."""
-    return _json(await service.presses.work(press, await _object(request), by))
+    return _json(await service.presses.work(press, by))
 
 
 async def _object(request: Request) -> dict[str, Any]:

@@ -26,16 +26,11 @@ const who = () => localStorage.getItem(WHO) || "";
 
 /** Everything that waits for a person: cells to load, open questions, cells and presses to look at. */
 export async function waiting() {
-  const [{ campaigns }, { presses }] = await Promise.all([get("/campaigns?limit=500"), get("/presses")]);
+  const [{ campaigns }, { presses }] = await Promise.all([get("/campaigns?waiting=true"), get("/presses")]);
   const found = [];
-  for (const row of campaigns.filter((one) => one.in_flight.length || one.asking.length)) {
+  for (const row of campaigns.filter((one) => one.waiting.length)) {
     const campaign = await get(`/campaigns/${row.id}`);
-    for (const one of campaign.trials.filter((each) => row.in_flight.includes(each.trial) || row.asking.includes(each.trial))) {
-      if (!["proposed", "loaded", "pressing", "uncertain", "faulted"].includes(one.phase)) continue;
-      const trial = await get(`/campaigns/${row.id}/trials/${one.trial}`);
-      const asks = one.phase === "proposed" ? campaign.loading === "person" : one.phase === "loaded" ? false : trial.question !== null || ["uncertain", "faulted"].includes(one.phase);
-      if (asks) found.push({ campaign, trial });
-    }
+    for (const number of row.waiting) found.push({ campaign, trial: await get(`/campaigns/${row.id}/trials/${number}`) });
   }
   return { found, presses: presses.filter((press) => !["idle", "busy", "gone"].includes(press.state)) };
 }
