@@ -1,4 +1,4 @@
-"""The page in Chromium: 200 cells to the first plot, an event to the screen, the operator's view until it is usable.
+"""The page in Chromium: first plot of 200 cells, an event to the screen, the operator's view.
 
     python benchmarks/service/page.py
     python benchmarks/service/page.py --shots shots --journal my-campaign/journal.sqlite

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import tempfile
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -33,6 +35,9 @@ from pressopt.service.hosted import Hosted
 from pressopt.store import SqliteJournal
 from pressopt.surrogate import Surrogate
 
+T = TypeVar("T")
+#: Answers and pictures that are kept for whoever looks next.
+_THOUGHT = 64
 _MEDIA = {"json": "application/json", "html": "text/html", "text": "text/plain", "csv": "text/csv"}
 
 
@@ -50,6 +55,18 @@ class Looking:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._thought: OrderedDict[tuple[object, ...], asyncio.Task[Any]] = OrderedDict()
+
+    async def _once(self, key: tuple[object, ...], think: Callable[[], Awaitable[T]]) -> T:
+        """Return what was thought before of the same state, for everybody who watches; think of it once."""
+        task = self._thought.get(key)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = self._thought[key] = asyncio.ensure_future(think())
+            while len(self._thought) > _THOUGHT:
+                self._thought.popitem(last=False)
+        self._thought.move_to_end(key)
+        found: T = await asyncio.shield(task)
+        return found
 
     # ------------------------------------------------------------------ campaigns
 
@@ -113,11 +130,16 @@ class Looking:
             return picture_bytes(figure, kind)
 
         media_type = "image/png" if kind == "png" else "image/svg+xml"
-        return Download(f"{campaign}-{picture}.{kind}", media_type, await self._host.think(draw))
+        key = (campaign, answer.state.last_seq, picture, kind)
+        data = await self._once(key, lambda: self._host.think(draw))
+        return Download(f"{campaign}-{picture}.{kind}", media_type, data)
 
     async def _answer(self, hosted: Hosted) -> Answer:
         """Gather what a campaign has found, with the engine asked where it is not closed."""
         state = hosted.shown
+        return await self._once((hosted.id, state.last_seq), lambda: self._found(hosted, state))
+
+    async def _found(self, hosted: Hosted, state: CampaignState) -> Answer:
         surrogate, recommender = await self._host.engine(hosted.experiment)
 
         def answer() -> Answer:

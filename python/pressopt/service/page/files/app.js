@@ -61,10 +61,12 @@ function newCampaign() {
   const text = el("textarea", { id: "experiment", rows: 24, spellcheck: "false", "aria-label": "experiment file", placeholder: "Paste an experiment file (TOML), or choose one." });
   text.value = localStorage.getItem("pressopt-new") || "";
   text.addEventListener("input", () => localStorage.setItem("pressopt-new", text.value));
-  const name = el("input", { id: "name", placeholder: "name (the file's title when empty)" });
-  const trials = el("input", { id: "trials", inputmode: "numeric", placeholder: "cells (as in the file)" });
-  const presses = el("span", {});
-  get("/presses").then(({ presses: rows }) => presses.replaceChildren(...rows.map((row) => el("label", { class: "choice" }, el("input", { type: "checkbox", name: "press", value: row.name, checked: rows.length === 1 }), ` ${row.name}`))));
+  const field = (text, input) => el("label", { class: "field" }, el("span", {}, text), input);
+  const name = el("input", { id: "name", placeholder: "that of the file" });
+  const trials = el("input", { id: "trials", type: "number", min: "1", placeholder: "as in the file" });
+  const priority = el("input", { id: "priority", type: "number", value: "0" });
+  const presses = el("span", {}, "This service runs no press: people and robots ask and tell.");
+  get("/presses").then(({ presses: rows }) => rows.length && presses.replaceChildren(...rows.map((row) => el("label", { class: "choice" }, el("input", { type: "checkbox", name: "press", value: row.name, checked: rows.length === 1 }), ` ${row.name}`))));
   const file = el("input", { type: "file", accept: ".toml", hidden: true });
   file.addEventListener("change", async () => {
     text.value = await file.files[0].text();
@@ -76,6 +78,7 @@ function newCampaign() {
     experiment: text.value,
     ...(name.value ? { name: name.value } : {}),
     ...(trials.value ? { trials: Number(trials.value) } : {}),
+    priority: Number(priority.value),
     presses: [...presses.querySelectorAll("input:checked")].map((one) => one.value),
   });
   const attempt = async (act) => {
@@ -91,9 +94,11 @@ function newCampaign() {
     "section",
     {},
     el("h1", {}, "New campaign"),
+    el("p", { class: "soft" }, "An experiment file says what is pressed, what may be varied and what is wanted. ", el("code", {}, "pressopt init"), " writes one from a few answers."),
     el("p", { class: "buttons" }, file, button("Choose a file", () => file.click(), "quiet")),
     text,
-    el("div", { class: "row" }, name, trials, presses),
+    el("div", { class: "row" }, field("Name", name), field("Cells at most", trials), field("Priority, the higher goes first", priority)),
+    el("fieldset", {}, el("legend", {}, "Presses that work on it"), presses),
     mistakes,
     el("p", { class: "buttons" },
       button("Check", () => attempt(async () => {

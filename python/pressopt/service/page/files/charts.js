@@ -45,10 +45,12 @@ export function chart(series, options) {
   const width = 640;
   const height = options.height || 320;
   const margin = { left: 64, right: 14, top: 12, bottom: 44 };
+  /** Where a bar ends below; on a logarithmic axis it ends above nothing. */
+  const lower = (y, half) => (options.logY ? Math.max(y - half, y / 2) : y - half);
   const points = series.flatMap((one) =>
     one.x.flatMap((x, at) => {
-      const sd = one.sd ? one.sd[at] || 0 : 0;
-      return [[x, one.y[at] - (options.logY ? 0 : sd)], [x, one.y[at] + sd]];
+      const half = one.sd ? 1.96 * (one.sd[at] || 0) : 0;
+      return [[x, lower(one.y[at], half)], [x, one.y[at] + half]];
     }),
   ).filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y) && (!options.logY || y > 0));
   const figure = node("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", role: "img", "aria-label": options.describe || options.y });
@@ -102,8 +104,8 @@ export function chart(series, options) {
       group.append(node("path", { d: path.join(""), class: one.dashed ? "line dashed" : "line" }));
     } else {
       for (const [x, y, at] of visible) {
-        const sd = one.sd ? one.sd[at] : 0;
-        if (sd > 0 && (!options.logY || y > sd)) group.append(node("line", { x1: atX(x), x2: atX(x), y1: atY(y - 1.96 * sd > 0 || !options.logY ? y - 1.96 * sd : y / 2), y2: atY(y + 1.96 * sd), class: "bar" }));
+        const half = one.sd ? 1.96 * (one.sd[at] || 0) : 0;
+        if (half > 0) group.append(node("line", { x1: atX(x), x2: atX(x), y1: atY(lower(y, half)), y2: atY(y + half), class: "bar" }));
         const mark = one.mark === "cross"
           ? node("path", { d: `M${atX(x) - 5},${atY(y) - 5}l10,10m0,-10l-10,10`, class: "cross" })
           : node("circle", { cx: atX(x), cy: atY(y), r: 4.5, class: "dot" });

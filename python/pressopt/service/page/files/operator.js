@@ -3,7 +3,7 @@
 
 import { get, outbox, post } from "./api.js";
 import { number } from "./charts.js";
-import { button, duration, el, label, ofPhase, say } from "./words.js";
+import { button, duration, el, label, ofPhase, say, stack } from "./words.js";
 import { quantity } from "./views.js";
 
 const DRAFTS = "pressopt-drafts";
@@ -69,6 +69,12 @@ async function sent(text, path, body) {
   if (!outbox().some((letter) => letter.path === path)) say(text);
 }
 
+/** A force in the unit that a gauge of this size shows: tons of force, or kilonewtons below a tenth of a ton. */
+function forces(kn) {
+  const [tf, small] = [`${number(kn / 9.80665)} tf`, `${number(kn)} kN`];
+  return kn < 0.980665 ? [small] : [tf, el("small", {}, ` ${small}`)];
+}
+
 function steps(trial) {
   return el("div", { class: "steps" }, ...trial.steps.map((step) => el(
     "div",
@@ -76,7 +82,7 @@ function steps(trial) {
     el("h3", {}, step.name),
     step.force_kn === undefined
       ? el("p", { class: "numbers" }, `${number(step.line_force_n_mm)} N/mm`)
-      : el("p", { class: "numbers" }, `${number(step.force_kn / 9.80665)} tf`, el("small", {}, ` ${number(step.force_kn)} kN · ${number(step.pressure_mpa)} MPa on the sample`)),
+      : el("p", { class: "numbers" }, ...forces(step.force_kn), el("small", {}, ` · ${number(step.pressure_mpa)} MPa on the sample`)),
     el("p", {}, step.dwell_s === undefined ? `${step.passes} passes at ${number(step.speed_mm_s)} mm/s` : `hold ${duration(step.dwell_s)}`, ` · ${number(step.temperature_c)} °C`),
   )));
 }
@@ -86,7 +92,7 @@ function load(campaign, trial, base) {
     "article",
     { class: "task" },
     el("h2", {}, `Load cell ${trial.trial} · ${campaign.name}`),
-    el("p", {}, campaign.cell.layers.map((layer) => `${layer.material} ${number(layer.thickness_um)} µm`).join(" | "), `, die ${number(campaign.cell.die_diameter_mm)} mm`),
+    el("p", {}, stack(campaign.cell), `, die ${number(campaign.cell.die_diameter_mm)} mm`),
     steps(trial),
     el("p", { class: "soft" }, `chosen by ${trial.reason}; the press moves when you confirm`),
     el("p", { class: "buttons" },

@@ -2,7 +2,7 @@
 
 import { get, getBlob } from "./api.js";
 import { chart, legend, number } from "./charts.js";
-import { ask, button, duration, el, label, ofPhase, quantities, table, withSd } from "./words.js";
+import { ask, button, duration, el, label, ofPhase, quantities, stack, table, withSd } from "./words.js";
 
 const tick = (row) => `${row.done} of ${row.budget}`;
 
@@ -104,13 +104,14 @@ export function quantity(name, value) {
 }
 
 function picture(id, name, title) {
-  const image = el("img", { alt: title, class: "picture" });
+  const image = el("img", { alt: title, class: "picture", hidden: true });
   const wait = el("p", { class: "soft" }, "being drawn …");
   const figure = el("figure", {}, el("figcaption", {}, title), wait, image);
   getBlob(`/campaigns/${id}/pictures/${name}`).then(
     (blob) => {
       image.src = URL.createObjectURL(new Blob([blob], { type: "image/svg+xml" }));
       image.onload = () => URL.revokeObjectURL(image.src);
+      image.hidden = false;
       wait.remove();
     },
     (error) => wait.replaceChildren(error.message),
@@ -143,7 +144,7 @@ export async function campaign(id, redraw) {
     {},
     el("h1", {}, found.name, " ", ofPhase(found.phase)),
     el("p", { class: "lead" }, found.title),
-    el("p", { class: "soft" }, found.cell.layers.map((layer) => `${layer.material} ${number(layer.thickness_um)} µm`).join(" | "), ` · die ${number(found.cell.die_diameter_mm)} mm · ${tick(found)} cells · started ${new Date(found.created_at).toLocaleString()}`),
+    el("p", { class: "soft" }, stack(found.cell), ` · die ${number(found.cell.die_diameter_mm)} mm · ${tick(found)} cells · started ${new Date(found.created_at).toLocaleString()}`),
     el("p", { class: "buttons" },
       found.phase === "open" ? act("pause", "Pause") : "",
       found.phase === "paused" ? act("resume", "Resume") : "",
@@ -222,7 +223,7 @@ export async function trial(id, number_) {
     el("p", {}, el("a", { href: `#/c/${id}` }, "← campaign")),
     el("h1", {}, `Cell ${found.trial} `, ofPhase(found.phase)),
     el("p", {}, el("strong", {}, found.verdict || found.reason), " ", ...found.failures.map((one) => el("span", { class: "chip bad" }, one)), " ", found.note || found.reasons?.join("; ") || ""),
-    table(["outcome", "value"], Object.entries(found.outcomes).map(([name, one]) => [known[name]?.label || name, `${withSd(one)} ${known[name]?.unit || ""}`])),
+    Object.keys(found.outcomes).length ? table(["outcome", "value"], Object.entries(found.outcomes).map(([name, one]) => [known[name]?.label || name, `${withSd(one)} ${known[name]?.unit || ""}`])) : "",
     el("div", { class: "figures" }, spectra ? nyquist(spectra) : "", ...(record ? curves(record) : [])),
     found.analysis?.arcs?.length ? el("p", {}, `Arcs: ${found.analysis.arcs.join(" · ")} (${found.analysis.circuit}), confidence ${Math.round(100 * found.analysis.confidence)} %`) : "",
     el("h2", {}, "Asked and achieved"),
@@ -259,6 +260,7 @@ export async function presses(redraw) {
         reading ? el("p", { class: "big" }, `${number(reading.force_kn)} kN · ${number(reading.temperature_c)} °C`) : "",
         reading?.interlocks ? el("p", {}, ...Object.entries(reading.interlocks).map(([name, good]) => el("span", { class: `chip ${good ? "good" : "bad"}` }, `${good ? "✓" : "✕"} ${name.replaceAll("_", " ")}`))) : "",
         row.measuring?.planned ? el("progress", { max: row.measuring.planned, value: row.measuring.done, "aria-label": "sweep" }) : "",
+        ...Object.entries(row.cannot).map(([campaign, why]) => el("p", { class: "soft" }, `nothing of ${campaign}: ${why}`)),
         row.message || reading?.fault ? el("p", { class: "banner bad" }, row.message || reading.fault) : "",
         el("p", { class: "buttons" },
           button("Make safe", async () => {

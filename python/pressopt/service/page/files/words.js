@@ -61,6 +61,12 @@ export function duration(seconds) {
 
 const LABELS = { pressure_mpa: "pressure", ramp_mpa_s: "ramp", dwell_s: "dwell", temperature_c: "temperature", line_force_n_mm: "line force", speed_mm_s: "speed" };
 
+/** The layers of a cell, from the bottom up. */
+export function stack(cell) {
+  const thick = (um) => (um >= 1000 ? `${Number((um / 1000).toPrecision(4))} mm` : `${Number(um.toPrecision(4))} µm`);
+  return cell.layers.map((layer) => `${layer.material} ${thick(layer.thickness_um)}`).join(" | ");
+}
+
 /** `lamination.pressure_mpa` as people say it. */
 export function label(name) {
   const parts = name.split(".");
