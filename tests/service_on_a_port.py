@@ -21,6 +21,15 @@ from pressopt.store.opening import open_ledger
 from processes import experiment_file
 
 QUANTITY = "interfacial_resistance_ohm_cm2"
+#: What makes of the shipped argyrodite experiment one on a hand press.
+BY_HAND = {
+    '[laboratory]\nkind = "twin"': (
+        '[laboratory]\npress = { profile = "generic-hand-press" }\nloading = "person"\nkind = "twin"'
+    ),
+    'temperature = { low = "25 °C", high = "90 °C", step = "1 °C" }': 'temperature = "25 °C"',
+    'low = "1 MPa", high = "100 MPa", scale = "log", step = "0.1 MPa"': 'low = "10 MPa", high = "100 MPa"',
+    'pressure = "5 MPa"': 'pressure = "10 MPa"',
+}
 
 
 @dataclass

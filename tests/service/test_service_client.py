@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from pressopt.campaign.events import Attached, PressingStarted
 from pressopt.cli import main
 from pressopt.errors import ExperimentError, InputError, LifecycleError, ServiceError
 from pressopt.service.client import Client
-from service_on_a_port import QUANTITY, Served, experiment_text, served
+from pressopt.service.press_plan import PressPlan
+from processes import experiment_file
+from service_on_a_port import BY_HAND, QUANTITY, Served, experiment_text, served, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +110,37 @@ def test_people_say_the_same_words_to_a_service(
     actors = [(one["event"], one.get("by")) for one in client.trial(campaign, first.trial)["events"]]
     assert ("Loaded", "Grace (local)") in actors
     capsys.readouterr()
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("no_runner_stays")
+def test_a_hand_press_is_worked_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`confirm --press`, `answer` and `attach` reach a person's question at a press, and its cell."""
+    text = experiment_file(tmp_path, trials=1, changes=BY_HAND).read_text()
+    presses = (PressPlan("left"), PressPlan("right"))
+    with served(tmp_path / "store", presses=presses) as service, Client(service.url) as client:
+        campaign = client.create(text, presses=["*"])
+        at = ("--campaign", campaign, "--by", "Grace")
+        wait_for(lambda: client.campaign(campaign)["in_flight"], "a proposal")
+        assert pressopt(service, "confirm", "1", *at) == 2
+        assert "say under which press" in capsys.readouterr().err
+        assert pressopt(service, "confirm", "1", "--press", "right", *at) == 0
+        wait_for(lambda: client.trial(campaign, 1)["question"], "a question")
+        question = client.trial(campaign, 1)["question"]
+        capsys.readouterr()
+        assert pressopt(service, "answer", "1", *at) == 0
+        assert question["title"] in capsys.readouterr().out
+        values = [f"{one['name']}={one.get('asked', max(one['low'], 0))}" for one in question["fields"]]
+        again = [word for value in values for word in ("--again", value)]
+        assert pressopt(service, "answer", "1", *values, *again, "--why", "as read", *at) == 0
+        photograph = tmp_path / "cell.png"
+        photograph.write_bytes(b"a photograph")
+        assert pressopt(service, "attach", "1", str(photograph), *at) == 0
+
+        def told() -> list[str]:
+            return [one["event"] for one in client.trial(campaign, 1)["events"]]
+
+        wait_for(lambda: "PersonAnswered" in told() and "Attached" in told(), "both to be written down")
+        events = [row.entry().event for row in service.ledger.rows(campaign)]
+        assert [one.by for one in events if isinstance(one, Attached)] == ["Grace (local)"]
+        assert {one.press for one in events if isinstance(one, PressingStarted)} == {"right"}

@@ -17,20 +17,12 @@ from pressopt.campaign import events as e
 from pressopt.cli import main
 from pressopt.service.press_plan import PressPlan
 from processes import experiment_file
-from service_on_a_port import Served, experiment_text, served, wait_for
+from service_on_a_port import BY_HAND, Served, experiment_text, served, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-BY_HAND = {
-    '[laboratory]\nkind = "twin"': (
-        '[laboratory]\npress = { profile = "generic-hand-press" }\nloading = "person"\nkind = "twin"'
-    ),
-    'temperature = { low = "25 °C", high = "90 °C", step = "1 °C" }': 'temperature = "25 °C"',
-    'low = "1 MPa", high = "100 MPa", scale = "log", step = "0.1 MPa"': 'low = "10 MPa", high = "100 MPa"',
-    'pressure = "5 MPa"': 'pressure = "10 MPa"',
-}
 #: As long as a busy machine may need, ms.
 PATIENCE_MS = 60_000
 

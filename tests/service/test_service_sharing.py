@@ -150,6 +150,7 @@ def test_a_cell_is_not_confirmed_under_a_press_that_is_too_weak(tmp_path: Path) 
         assert (work["trial"], work["loaded_by"]) == (trial, "local")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_runner_stays")
 def test_a_press_that_drops_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The others go on; its trial is nobody else's before a person gives it up; then it comes back."""
