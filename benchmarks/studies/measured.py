@@ -64,15 +64,14 @@ class Measured:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.processor_s = self._used_s() - self._before_s  # before the last look at memory, which costs some
         self._done.set()
         self._thread.join()
-        self.processor_s = self._used_s() - self._before_s
+        self.peak_mb = max(self.peak_mb, memory_mb())
 
     def _watch(self) -> None:
-        while True:
+        while not self._done.wait(self._every_s):
             self.peak_mb = max(self.peak_mb, memory_mb())
-            if self._done.wait(self._every_s):
-                return
 
     @staticmethod
     def _used_s() -> float:
