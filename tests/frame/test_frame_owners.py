@@ -36,7 +36,7 @@ OWNERS: Mapping[str, frozenset[str]] = {
         "pydantic": "export profiles service",
         "rich": "cli export",
         "rich_click": "cli",
-        "scipy": "campaign optimizer",
+        "scipy": "campaign impedance optimizer",
         "segno": "export",
         "serial": "instruments",
         "skopt": "optimizer",
