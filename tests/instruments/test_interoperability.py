@@ -1,6 +1,7 @@
 """Twins and drivers against implementations that nobody here wrote.
 
-pyModbusTCP, pymodbus, minimalmodbus, pyvisa-py, pyserial's RFC 2217 server, and Debian's mbpoll (libmodbus).
+pyModbusTCP, pymodbus, minimalmodbus, modbus-tk, pyvisa-py, pyserial's RFC 2217 server, and Debian's mbpoll
+(libmodbus).
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import asyncio
 import contextlib
 import os
 import re
+import select
 import shutil
 import socket
 import struct
 import subprocess
 import threading
+import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +25,7 @@ from typing import Any
 import pytest
 
 from pressopt.clock import FastClock
-from pressopt.errors import LinkVanished
+from pressopt.errors import DeviceRefused, LinkVanished
 from pressopt.impedance.spectrum import Sweep
 from pressopt.instruments import connect_analyzer, connect_press
 from pressopt.instruments.line import open_line
@@ -207,6 +210,91 @@ def test_minimalmodbus_reads_the_twin_on_a_serial_line(bench: VirtualBench) -> N
         instrument.write_long(100, 1500, signed=True)
         assert instrument.read_long(100, signed=True) == 1500
         instrument.serial.close()
+
+
+def test_minimalmodbus_reads_the_twin_over_rtu_over_tcp(bench: VirtualBench) -> None:
+    """A second independent RTU master, through a serial device server."""
+    minimalmodbus = pytest.importorskip("minimalmodbus")
+    import serial
+
+    slave, _ = machine_slave(bench, RTU)
+    with TcpPort(slave) as port, serial.serial_for_url(f"socket://127.0.0.1:{port.port}", timeout=20) as line:
+        instrument = minimalmodbus.Instrument(line, 1)
+        assert instrument.read_register(0, functioncode=4) == MODEL
+        assert instrument.read_long(10, functioncode=4, signed=True) == pytest.approx(5000, abs=60)
+
+
+# ---------------------------------------------------------------------- modbus-tk: a second stack that serves RTU
+
+
+def _copied(left: int, right: int, stopping: threading.Event) -> None:
+    """Carry bytes both ways between two descriptors: a null modem, or a serial device server."""
+    while not stopping.is_set():
+        for ready in select.select([left, right], [], [], 0.05)[0]:
+            with contextlib.suppress(OSError):
+                data = os.read(ready, 512)
+                if not data:
+                    return
+                os.write(right if ready == left else left, data)
+
+
+@contextmanager
+def modbus_tk_server(wire: str) -> Iterator[str]:
+    """modbus-tk serves holding registers 0 to 49 (100, 101, ...) of unit 1 over RTU; yields where, by ``wire``."""
+    pytest.importorskip("modbus_tk")
+    import serial
+    from modbus_tk import defines, modbus_rtu
+
+    near, near_slave = os.openpty()
+    far, far_slave = os.openpty()
+    for descriptor in (near, near_slave, far, far_slave):
+        tty.setraw(descriptor)
+    line = serial.Serial(os.ttyname(far_slave), baudrate=115200)
+    server = modbus_rtu.RtuServer(line)
+    block = server.add_slave(1)
+    block.add_block("registers", defines.HOLDING_REGISTERS, 0, 50)
+    block.set_values("registers", 0, list(range(100, 150)))
+    server.start()
+    stopping = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            if wire == "serial line":
+                _copied(near, far, stopping)
+                return
+            listener.settimeout(20)
+            connection, _ = listener.accept()
+            with connection:
+                _copied(connection.fileno(), far, stopping)
+
+        carrier = threading.Thread(target=serve)
+        carrier.start()
+        try:
+            is_serial = wire == "serial line"
+            yield os.ttyname(near_slave) if is_serial else f"socket://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            stopping.set()
+            carrier.join(30)
+            server.stop()
+            line.close()
+            for descriptor in (near, near_slave, far, far_slave):
+                os.close(descriptor)
+
+
+@pytest.mark.filterwarnings("ignore:(set(Daemon|Name)|isSet):DeprecationWarning")  # modbus-tk 1.1.5 calls them
+@pytest.mark.parametrize("wire", ["serial line", "serial device server"])
+def test_our_master_drives_modbus_tk(wire: str) -> None:
+    """A second slave that nobody here wrote, over RTU and over RTU through TCP: reads, writes and a refusal."""
+    with modbus_tk_server(wire) as url:
+        line = open_line(url, baud=115200)
+        link = ModbusLink(Link(line, retries=2, silence_s=0.2), framing="rtu", unit=1, timeout_s=20)
+        assert link.read_words("holding", 5, 3) == [105, 106, 107]
+        link.write_words(5, [7, 8])
+        link.write_word(7, 9)
+        assert link.read_words("holding", 5, 3) == [7, 8, 9]
+        with pytest.raises(DeviceRefused):
+            link.read_words("holding", 200, 1)
+        line.close()
 
 
 # ---------------------------------------------------------------------- mbpoll
