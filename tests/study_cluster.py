@@ -24,7 +24,9 @@ class Cluster:
         self._scheduler_file = folder / "scheduler.json"
         self.workers: list[subprocess.Popen[bytes]] = []
         self._all = contextlib.ExitStack()
-        self._start("scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(self._scheduler_file))
+        self.scheduler = self._start(
+            "scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(self._scheduler_file)
+        )
         self._until(lambda: self._scheduler_file.exists() and self._scheduler_file.stat().st_size > 0)
         self.address: str = json.loads(self._scheduler_file.read_text())["address"]
 

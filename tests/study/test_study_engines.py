@@ -126,3 +126,30 @@ def test_a_cluster_worker_may_be_killed(tmp_path: Path, cluster: Cluster) -> Non
     assert victim.returncode == -signal.SIGKILL
     there = {path.name: path.read_bytes() for path in sorted((tmp_path / "there" / BLOCKS).iterdir())}
     assert there == here
+
+
+@pytest.mark.long
+def test_a_lost_scheduler_costs_no_finished_block(tmp_path: Path) -> None:
+    """With the scheduler killed by SIGKILL in the middle it is said, and another one goes on where it stopped."""
+    job, folder = small_screen(block_size=20), tmp_path / "study"
+    here = _files(job, tmp_path / "here", Inline())
+    with Cluster(_made(tmp_path / "first")) as lost, StudyFolder(folder, job) as kept:
+
+        def tell(progress: Progress) -> None:
+            if progress.blocks_done == 5:
+                lost.scheduler.send_signal(signal.SIGKILL)
+                lost.scheduler.wait(PATIENCE_S)
+
+        with pytest.raises(StudyError, match="finished blocks are kept"):
+            run_job(job, kept, Dask(lost.address), tell=tell)
+        done = len(kept.finished)
+    assert 5 <= done < len(job.sizes)
+    with Cluster(_made(tmp_path / "second")) as another, StudyFolder(folder, job) as kept:
+        assert len(kept.finished) == done
+        assert run_job(job, kept, Dask(another.address)).finished
+    assert {path.name: path.read_bytes() for path in sorted((folder / BLOCKS).iterdir())} == here
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder

@@ -164,7 +164,11 @@ class Dask:
         running: dict[Any, int] = {}
         finished = as_completed(loop=client.loop)
         while True:
-            room = max(1, sum(client.nthreads().values())) * (1 + AHEAD) - len(running)
+            try:
+                workers = max(1, sum(client.nthreads().values()))
+            except OSError as error:
+                raise _lost(self.address, error) from error
+            room = workers * (1 + AHEAD) - len(running)
             while room > 0 and not stopping():
                 following = next(blocks, None)
                 if following is None:
