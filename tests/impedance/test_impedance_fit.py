@@ -215,11 +215,24 @@ def _wanted_inside(count: int, seed: int) -> float:
 
 @pytest.mark.long
 def test_the_wanted_arc_lies_in_its_interval_over_a_thousand_fits() -> None:
-    """The slower arc's resistance lies in its own 95 % interval in 90 to 97 % of 1000 random spectra.
+    """The slower arc's resistance lies in its own 95 % interval in 93 to 97 % of 1000 random spectra.
 
-    What is missed are arcs of a few percent of the noise: where nothing is seen, noise is fitted elsewhere.
+    Arcs that the noise hides included: their intervals say that they may not be there.
     """
-    assert 0.90 <= _wanted_inside(1000, seed=5) <= 0.97
+    assert 0.93 <= _wanted_inside(1000, seed=5) <= 0.97
+
+
+def test_an_arc_that_noise_hides_gets_an_interval_that_says_so() -> None:
+    """An arc of a thousandth of the other one: its 95 % interval holds it in 18 of 20, and reaches down to nothing."""
+    truth = {"R0": 10.0, "R1": 2000.0, "CPE1.q": 2e-8, "CPE1.n": 0.95, "R2": 2.0, "CPE2.q": 5e-5, "CPE2.n": 0.85,
+             "CPE3.q": 2e-3, "CPE3.n": 0.8}  # fmt: skip
+    clean = circuit_impedance(_TWO_ARCS, truth, _F)
+    rng = np.random.default_rng(12)
+    inside = 0
+    for _ in range(20):
+        low, high = fit(ImpedanceSpectrum(_F, noisy(clean, 0.01, rng)), _TWO_ARCS).interval("R2")
+        inside += low <= 2.0 <= high
+    assert inside >= 18
 
 
 def test_known_values_come_back_with_honest_deviations() -> None:
