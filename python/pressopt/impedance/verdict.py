@@ -22,9 +22,9 @@ _WINDOW = 9
 #: A change of the cell during the sweep above this spoils the number (assumed: 5 % of the resistance).
 DRIFT_LIMIT = 0.05
 #: Standard deviations from which on a change is no chance; one that is large matters more and needs less proof.
-SD_LIMIT, SD_LIMIT_LARGE = 3.5, 2.8
+SD_LIMIT, SD_LIMIT_LARGE = 3.2, 2.6
 #: What is large (assumed).
-LARGE_DRIFT = 0.08
+LARGE_DRIFT = 0.07
 #: Noise above this leaves no arc to be told from another (assumed: 3 % of |Z|).
 NOISE_LIMIT = 0.03
 #: Below this resistance times area lies no separator: 50 µm of the best conductor known, 25 mS/cm, is 0.2 Ω cm².
