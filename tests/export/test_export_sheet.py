@@ -207,15 +207,17 @@ def _boxes(box: Any, name: str) -> Iterator[Any]:
         yield from _boxes(child, name)
 
 
-@pytest.mark.parametrize(("stages", "full", "pages"), [(2, True, 2), (3, True, 2), (6, False, 2), (6, True, 3)])
-def test_pages_are_never_too_full(
-    staged: Callable[[int], Answer], journal: SqliteJournal, stages: int, full: bool, pages: int
+@pytest.mark.parametrize(("stages", "full"), [(2, True), (3, True), (6, False), (6, True)])
+def test_two_pages_are_never_too_full(
+    staged: Callable[[int], Answer], journal: SqliteJournal, stages: int, full: bool
 ) -> None:
     """Whatever the stages, units, title and state: nothing touches the footer, all text stays on its page."""
     answer = crowded(staged(stages)) if full else staged(stages)
-    found = laid_out(operator_sheet(answer, journal, ram_area_cm2=20.0)).pages
-    assert len(found) == pages
+    html = operator_sheet(answer, journal, ram_area_cm2=20.0)
+    found = laid_out(html).pages
+    assert len(found) == 2
     assert min(map(gap_mm, found)) >= 2.0, [round(gap_mm(page), 1) for page in found]
+    assert html.count("If something is off") == 1
 
 
 def test_the_pdf_has_two_a4_pages_and_its_text_can_be_read(

@@ -30,6 +30,8 @@ from pressopt.export.spectra import recorded_spectrum
 _STYLE = Path(__file__).with_name("sheet.css")
 #: Rows of the table to fill in: as many as a page has room for.
 _ROWS = 12
+#: The same where checks and troubles had to move to that page.
+_FEW_ROWS = 3
 #: Timers of more characters than this are set smaller.
 _LONG_TIMER = 8
 
@@ -42,7 +44,7 @@ def qr_text(document: Mapping[str, Any]) -> str:
 def operator_sheet(answer: Answer, journal: Journal, *, ram_area_cm2: float | None = None) -> str:
     """Return the operator's sheet of a campaign as HTML that prints on two A4 pages and needs no other file.
 
-    Without an answer it is one page that says why; so many stages that page one is full make it three.
+    Without an answer it is one page that says why.
 
     Args:
         answer: What the campaign has found.
@@ -51,9 +53,10 @@ def operator_sheet(answer: Answer, journal: Journal, *, ram_area_cm2: float | No
     """
     words = instructions(answer, ram_area_cm2=ram_area_cm2)
     digest = qr_text(protocol_document(answer, journal, ram_area_cm2=ram_area_cm2))
-    pages = _at_the_press(answer, words, digest)
+    first, moved = _at_the_press(answer, words, digest)
+    pages = [first]
     if words.steps:
-        pages.append(_afterwards(answer, journal, words))
+        pages.append(_afterwards(answer, journal, words, moved))
     whole = [
         f'<div class="page">{_band(answer, digest, number, len(pages))}<div class="body">{page}</div>'
         f"{_footer(words)}</div>"
@@ -83,20 +86,19 @@ def _short(digest: str) -> str:
 # ---------------------------------------------------------------------- page 1: at the press
 
 
-def _at_the_press(answer: Answer, words: Instructions, digest: str) -> list[str]:
-    parts = [_header(words, digest), _ribbon(words.status), _facts(words)]
+def _at_the_press(answer: Answer, words: Instructions, digest: str) -> tuple[str, str]:
+    """Return page one, and what had to leave it because it is full."""
+    head = "".join((_header(words, digest), _ribbon(words.status), _facts(words)))
+    columns = _columns(words)
     if not words.steps:
-        return ["".join([*parts, _columns(words)])]
+        return head + columns, ""
     protocol = answer.protocol
-    drawable = protocol is not None and not protocol.rolled
-    layout = layout_of(words, drawable=drawable)
+    layout = layout_of(words, drawable=protocol is not None and not protocol.rolled)
     rows = "".join(_step(number, step) for number, step in enumerate(words.steps, 1))
-    parts.append(f'<table class="steps{" dense" if layout.dense else ""}">{rows}</table>')
+    steps = f'<table class="steps{" dense" if layout.dense else ""}">{rows}</table>'
     if protocol is not None and layout.drawn:
-        parts.append(f'<div class="programme">{programme(protocol)}</div>')
-    if layout.apart:
-        return ["".join(parts), _columns(words)]
-    return ["".join([*parts, _columns(words)])]
+        steps += f'<div class="programme">{programme(protocol)}</div>'
+    return (head + steps, columns) if layout.apart else (head + steps + columns, "")
 
 
 def _header(words: Instructions, digest: str) -> str:
@@ -195,15 +197,15 @@ def _trouble(when: str, do: str) -> str:
 # ---------------------------------------------------------------------- page 2: afterwards
 
 
-def _afterwards(answer: Answer, journal: Journal, words: Instructions) -> str:
-    parts = []
+def _afterwards(answer: Answer, journal: Journal, words: Instructions, moved: str) -> str:
+    parts = [moved]
     if words.expectations:
         parts.append(_result(answer, words.expectations))
     parts.append(
         f'<table class="two"><tr><td>{_picture(answer, journal)}</td>'
         f"<td>{_tolerances(words.tolerances)}</td></tr></table>"
     )
-    parts += [_fill(words.table), _signatures()]
+    parts += [_fill(words.table, _FEW_ROWS if moved else _ROWS), _signatures()]
     return "".join(parts)
 
 
@@ -282,10 +284,10 @@ def _missed(tolerance: Tolerance) -> str:
     return f'<br><span class="soft">result {escape(tolerance.at_low)} … {escape(tolerance.at_high)}</span>'
 
 
-def _fill(headings: Sequence[str]) -> str:
+def _fill(headings: Sequence[str], rows: int) -> str:
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
     row = f"<tr>{'<td>&#160;</td>' * len(headings)}</tr>"
-    return f'<div class="fill"><h2>As pressed</h2><table><tr>{head}</tr>{row * _ROWS}</table></div>'
+    return f'<div class="fill"><h2>As pressed</h2><table><tr>{head}</tr>{row * rows}</table></div>'
 
 
 def _signatures() -> str:

@@ -31,7 +31,7 @@ class Layout:
     Attributes:
         dense: Steps are set smaller and closer.
         drawn: The programme is drawn below the steps.
-        apart: Checks and troubles stand on a page of their own.
+        apart: Checks and troubles stand on page two.
     """
 
     dense: bool = False
