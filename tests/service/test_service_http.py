@@ -13,6 +13,10 @@ import numpy as np
 import pytest
 
 from pressopt.campaign.journal import digest_of
+from pressopt.campaign.replay import CampaignState
+from pressopt.export.answer import Answer
+from pressopt.service.hosted import Hosted
+from pressopt.service.looking import Looking
 from pressopt.store import SqliteJournal
 from service_on_a_port import QUANTITY, Served, experiment_text, served, told
 
@@ -255,3 +259,43 @@ def test_exports_and_pictures_are_those_of_the_command_line(service: Served, cam
     picture = service.http.get(f"/campaigns/{campaign}/pictures/convergence", params={"kind": "png"})
     assert picture.content.startswith(b"\x89PNG")
     assert service.http.get(f"/campaigns/{campaign}/pictures/nyquist").status_code == 409
+
+
+def test_what_was_thought_once_serves_everybody(
+    service: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many watch, the engine is asked once for each state of a campaign, and anew after a result."""
+    asked: list[int] = []
+    found = Looking._found
+
+    async def counted(looking: Looking, hosted: Hosted, state: CampaignState) -> Answer:
+        asked.append(state.last_seq)
+        return await found(looking, hosted, state)
+
+    monkeypatch.setattr(Looking, "_found", counted)
+    made = opened(service, experiment_text(tmp_path))
+    for trial in (1, 2):
+        service.http.post(f"/campaigns/{made}/ask")
+        service.http.post(f"/campaigns/{made}/trials/{trial}/tell", json=told())
+        answers = [service.http.get(f"/campaigns/{made}/recommendation").json() for _ in range(3)]
+        assert answers[0]["recommendation"]["evidence"] == trial
+        assert answers[1:] == answers[:2]
+    assert len(asked) == 2
+
+
+def test_what_waits_for_a_person_is_listed(service: Served, tmp_path: Path) -> None:
+    """Of many campaigns those are told apart in which a cell is to be loaded; confirmed, it waits no more."""
+    text = experiment_text(tmp_path)
+    robot = opened(service, text)
+    by_hand = opened(service, text.replace("[laboratory]", '[laboratory]\nloading = "person"'))
+    for campaign in (robot, by_hand):
+        assert ask(service, campaign) == 1
+
+    def waiting() -> dict[str, list[int]]:
+        rows = service.http.get("/campaigns", params={"waiting": True}).json()["campaigns"]
+        return {row["id"]: row["waiting"] for row in rows}
+
+    assert waiting().get(by_hand) == [1]
+    assert robot not in waiting()
+    service.http.post(f"/campaigns/{by_hand}/trials/1/confirm")
+    assert by_hand not in waiting()
