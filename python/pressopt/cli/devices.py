@@ -44,7 +44,7 @@ def list_profiles(kind: str | None, as_json: bool) -> None:
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("profile", "kind", "engine", "trust", "what it is"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column == "profile", overflow="fold")  # the name is what people type
     for profile in sorted(found, key=lambda one: (one.kind, one.name)):
         table.add_row(profile.name, profile.kind, profile.link.engine, profile.trust, profile.title)
     _console().print(table)
