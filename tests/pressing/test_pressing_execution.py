@@ -29,6 +29,7 @@ from pressopt.pressing import (
 )
 from pressopt.pressing.execution import Poll, Tolerance, execute, finish
 from pressopt.pressing.record import record_from_bytes, record_to_bytes
+from pressopt.pressing.watch import watched
 from pressopt.profiles import DeviceProfile, load_profile
 from pressopt.twin.faults import Fault
 from pressopt.twin.laboratory import VirtualBench
@@ -278,6 +279,16 @@ def test_an_overshoot_within_limits_is_recorded_not_failed(bench: Bench) -> None
     bench.virtual.inject("overshoot", rel=0.08)
     record = bench.run(one_stage(), tolerance=Tolerance(out_of_band_s=30.0))
     assert record.stages[0].overshoot_mpa == pytest.approx(0.08 * 25.0, rel=0.5)
+
+
+def test_what_goes_on_beside_a_measurement_is_watched(bench: Bench) -> None:
+    """Heat and force above the experiment's limits are noticed while an analyser sweeps."""
+    bench.run(one_stage())
+    watched(bench.press, limit_kn=CELL.die.force_kn(30.0), limit_c=60.0)
+    with pytest.raises(StageFailedError, match="does the heater stick"):
+        watched(bench.press, limit_c=20.0)
+    with pytest.raises(StageFailedError, match="ran over its limit"):
+        watched(bench.press, limit_kn=CELL.die.force_kn(3.0))
 
 
 def test_a_person_breaks_off(bench: Bench) -> None:
