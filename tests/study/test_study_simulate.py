@@ -16,7 +16,7 @@ from pressopt.study.folder import StudyFolder
 from pressopt.study.options import effects
 from pressopt.study.running import compute_all, run_job
 from pressopt.study.simulate import Arm, Curves, Simulate, gather, plan_simulation, summarize
-from pressopt.study.simulate_report import in_words, write_results
+from pressopt.study.simulate_report import draw_effects, in_words, write_results
 from pressopt.study.virtual import least_cost, merit, optimum
 from study_jobs import EXPERIMENTS
 
@@ -122,7 +122,7 @@ def test_all_mistakes_of_a_plan_are_told_at_once() -> None:
         assert text in said
 
 
-def test_each_option_is_compared_with_everything_else_equal(tmp_path: Path) -> None:
+def test_each_option_is_compared_with_everything_else_equal() -> None:
     """What a batch costs is found among strategies that differ far more, and what a budget adds; both are said."""
     job = _small(strategies=["sobol", "gp"], batch=[1, 4], twins=30)
     twin = np.random.default_rng(2).uniform(0.1, 3.0, 30)
@@ -134,14 +134,15 @@ def test_each_option_is_compared_with_everything_else_equal(tmp_path: Path) -> N
     gap[0, 7] = np.inf  # an answer with which all cells fail
     gap[1, 8] = np.nan  # a campaign that is not finished
     curves = Curves(gap, gap, np.zeros_like(gap), np.ones_like(gap))
-    found = {(one.option, one.value): one for one in effects(job, curves)}
+    all_ = effects(job, curves)
+    found = {(one.option, one.value): one for one in all_}
     assert set(found) == {("strategy", "gp"), ("initial", 3), ("batch", 4), ("budget", 6)}
     assert found["batch", 4].difference == pytest.approx(0.03)
     assert found["batch", 4].clear
     assert found["budget", 6].difference == pytest.approx(-0.5)
     assert not found["strategy", "gp"].clear
     assert found["strategy", "gp"].twins == 30
-    summary, files = write_results(job, curves, {"arm": np.zeros(1, dtype=np.int32)}, tmp_path)
-    assert len(summary["options"]) == 4
+    summary = summarize(job, curves) | {"options": [one.told() for one in all_]}
     assert "batches of 4 against 1: +3.0%" in "\n".join(in_words(summary))
-    assert "options.png" in {path.name for path in files}
+    ticks = draw_effects(job, all_).axes[0].get_yticklabels()
+    assert next(tick.get_text() for tick in ticks) == "budget of 6 cells against 3"
