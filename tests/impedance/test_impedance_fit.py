@@ -223,7 +223,7 @@ def test_the_wanted_arc_lies_in_its_interval_over_a_thousand_fits() -> None:
 
 
 def test_an_arc_that_noise_hides_gets_an_interval_that_says_so() -> None:
-    """An arc of a thousandth of the other one: its 95 % interval holds it in 18 of 20, and reaches down to nothing."""
+    """An arc of a thousandth of the other one: its 95 % interval holds it in 18 of 20 and more."""
     truth = {"R0": 10.0, "R1": 2000.0, "CPE1.q": 2e-8, "CPE1.n": 0.95, "R2": 2.0, "CPE2.q": 5e-5, "CPE2.n": 0.85,
              "CPE3.q": 2e-3, "CPE3.n": 0.8}  # fmt: skip
     clean = circuit_impedance(_TWO_ARCS, truth, _F)

@@ -146,6 +146,8 @@ def test_the_answer_says_for_what_its_number_stands(tmp_path: Path) -> None:
     assert arc["interfaces_in_it"] == 1
     assert arc["resistance_ohm_of_all"] == pytest.approx(300, rel=0.02)
     assert told["temperature_c"] is None
+    assert any("1 cm² is taken" in note for note in told["notes"])
+    assert not json.loads(CliRunner().invoke(eis, [file, "--json", "--area", "1"]).stdout)["notes"]
     assert arc["apex_hz"] == pytest.approx(1 / (2 * np.pi * 300 * 1e-6), rel=0.1)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import rich_click as click
 
 from pressopt.errors import SpectrumError
 from pressopt.impedance import Analysis, ImpedanceSpectrum, analyse, pressure_response, read_spectra
+from pressopt.impedance.analysis import Layout
 from pressopt.impedance.distribution import second_opinion
 from pressopt.impedance.summary import Row, response_rows, response_summary, summary, table_rows, with_sd
 
@@ -98,9 +100,9 @@ def eis(
             for spectrum in spectra:
                 spectrum.metadata.update({} if temperature_c is None else {"temperature_c": temperature_c})
             analyses = [
-                analyse(
+                _analysed(
                     spectrum,
-                    area_cm2=_area(spectrum, area_cm2),
+                    _area(spectrum, area_cm2),
                     interfaces=interfaces,
                     layout="blocking" if layout == "blocking" else "symmetric",
                     bulk_ohm=bulk_ohm,
@@ -159,11 +161,28 @@ def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
             yield path
 
 
-def _area(spectrum: ImpedanceSpectrum, given: float | None) -> float:
+def _area(spectrum: ImpedanceSpectrum, given: float | None) -> float | None:
+    """Area of one electrode, cm², as given or as the file says; ``None`` where nobody says."""
     if given is not None:
         return given
     told = spectrum.metadata.get("area_cm2")
-    return told if isinstance(told, float) and told > 0 else 1.0
+    return told if isinstance(told, float) and told > 0 else None
+
+
+def _analysed(
+    spectrum: ImpedanceSpectrum,
+    area_cm2: float | None,
+    *,
+    interfaces: int,
+    layout: Layout,
+    bulk_ohm: tuple[float, float] | None,
+) -> Analysis:
+    """The campaign's analysis; without an area the numbers are those of 1 cm², and say so."""
+    known = area_cm2 if area_cm2 is not None else 1.0
+    found = analyse(spectrum, area_cm2=known, interfaces=interfaces, layout=layout, bulk_ohm=bulk_ohm)
+    if area_cm2 is None:
+        found = replace(found, notes=(*found.notes, "neither --area nor the file tells an area: 1 cm² is taken"))
+    return found
 
 
 def _detail(name: str, analysis: Analysis, rows: list[Row]) -> object:
