@@ -172,3 +172,38 @@ def test_a_long_table_is_read_as_a_short_one(tmp_path: Path) -> None:
     path.write_text("\n".join(["f (Hz);Z' (Ohm);Z'' (Ohm)", *rows])[:-30])
     (cut,) = read_spectra(path)
     np.testing.assert_allclose(cut.impedance_ohm, spectrum.impedance_ohm[:2999])
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("log10(f/Hz),Re Z,Im Z", "'Re Z' (re)"),
+        ("Frequency (Hz),G (S),B (S)", "'Frequency (Hz)' (frequency)"),
+        ("omega (rad/s),a,b,c", "nothing"),
+    ],
+)
+def test_names_that_are_no_spectrum_are_told_apart_from_numbers(tmp_path: Path, header: str, said: str) -> None:
+    """A logarithm, an admittance, an angular frequency is never taken for what was wanted; the names say why."""
+    width = header.count(",") + 1
+    rows = [
+        ",".join(f"{v:.6e}" for v in (f, z.real, z.imag, abs(z))[:width])
+        for f, z in zip(files.F, files.Z, strict=True)
+    ]
+    path = tmp_path / "named.csv"
+    path.write_text("\n".join([header, *rows]))
+    with pytest.raises(SpectrumError) as refused:
+        read_spectra(path)
+    assert f"is understood: {said}" in str(refused.value)
+    assert "line 1" in str(refused.value)
+
+
+def test_an_applied_frequency_is_one(tmp_path: Path) -> None:
+    """So some programs call it, with ohms in the plural and a time column."""
+    rows = [
+        f"{f:.6e},{z.real:.6e},{z.imag:.6e},{k}" for k, (f, z) in enumerate(zip(files.F, files.Z, strict=True))
+    ]
+    path = tmp_path / "applied.csv"
+    path.write_text("\n".join(["Applied Frequency (Hz),Z' (Ohms),Z'' (Ohms),Time (Sec)", *rows]))
+    (spectrum,) = read_spectra(path)
+    np.testing.assert_allclose(spectrum.impedance_ohm, files.Z, rtol=1e-5)
+    assert spectrum.time_s is not None

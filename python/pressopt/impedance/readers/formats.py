@@ -380,6 +380,22 @@ def _header_line(lines: list[str]) -> int | None:
     return named[0] if named else None
 
 
+def _refuse_names(rows_text: list[tuple[int, str]], source: str) -> None:
+    """Refuse a line of names above the numbers that does not name a spectrum: which names are understood."""
+    first = next(k for k, (_, line) in enumerate(rows_text) if _numeric(line))
+    if first == 0 or not re.search(r"[^\W\d_]", rows_text[first - 1][1]):
+        return
+    line, text = rows_text[first - 1]
+    fields = max((split_row(text, separator) for separator in ("\t", ";", ",")), key=len)
+    known = [f"'{fields[i].strip()}' ({column.role})" for i, column in columns_of(fields).items()]
+    raise SpectrumError(
+        f"line {line} names the columns, and of '{text.strip()[:80]}' is understood: "
+        f"{', '.join(known) or 'nothing'}; needed are frequency with Re Z and Im Z, or with |Z| and phase: "
+        "name them so",
+        source=source,
+    )
+
+
 def _headerless(lines: list[str], source: str, negate: bool) -> list[ImpedanceSpectrum]:
     rows_text = [(i + 1, line) for i, line in enumerate(lines) if line.strip() and line.strip()[0] not in "#%!"]
     counted = next((k for k, (_, line) in enumerate(rows_text) if is_count(line)), None)
@@ -393,6 +409,7 @@ def _headerless(lines: list[str], source: str, negate: bool) -> list[ImpedanceSp
             f"of numbers without one; line {stop} is neither: '{lines[stop - 1].strip()[:60]}'",
             source=source,
         )
+    _refuse_names(rows_text, source)
     separator, comma = guess_separator([line for _, line in rows_text])
     widths = {len(split_row(line, separator)) for _, line in rows_text[:-1]} or {
         len(split_row(rows_text[-1][1], separator))

@@ -66,7 +66,8 @@ def _column(header: str) -> Column | None:
 
 _ROLES = {
     "frequency": {"freq", "frequency", "f", "fhz", "freqhz", "frequencyhz", "frequenz", "fréquence", "frecuencia",
-                  "frequenza", "frequentie"},
+                  "frequenza", "frequentie", "appliedfrequency", "actualfrequency", "setfrequency",
+                  "testfrequency"},
     "re": {"re", "rez", "zre", "zreal", "z'", "real", "realz", "rezohm", "zreohm", "zrealohm", "zr", "reohm", "z1",
            "realteil", "realpart", "realimpedance", "impedancereal", "resistance", "rs", "partieréelle"},
     "im": {"im", "imz", "zim", "zimag", "zimg", "z''", 'z"', "imag", "imagz", "imzohm", "zimohm", "zimagohm", "zi",
