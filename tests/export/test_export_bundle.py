@@ -10,6 +10,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from pressopt.campaign.replay import replay
 from pressopt.export.answer import Answer, gather
 from pressopt.export.bundle import METADATA, eln_bytes
 from pressopt.export.document import document_bytes, document_digest, protocol_document, read_document
+from pressopt.export.files import Wanted, exported_more
 from pressopt.export.linked_data import CONTEXT, linked_data, linked_data_bytes
 from pressopt.impedance import spectrum_from_bytes
 from pressopt.pressing.record import record_from_bytes
@@ -166,6 +168,19 @@ def test_everything_is_in_it_and_comes_back_exactly(
     for name in ("report.html", "operator-sheet.html", "as-run.csv", "trials.csv", "environment.json",
                  "plots/convergence.svg", "cells/002/spectrum-1.bdf.csv", "cells/002/result.json"):  # fmt: skip
         assert read(archive, name)
+
+
+def test_formats_that_hold_the_report_hold_the_same(small: tuple[Answer, SqliteJournal]) -> None:
+    """It is made once for page and bundle, and anew for another answer."""
+    pytest.importorskip("rocrate", reason="the extra bundle is not installed")
+    answer, journal = small
+    wanted = Wanted()
+    (page,) = exported_more(answer, journal, "report", wanted).values()
+    (data,) = exported_more(answer, journal, "eln", wanted).values()
+    assert read(zipfile.ZipFile(io.BytesIO(data)), "report.html") == page
+    released = replace(answer, approved_by="the group")
+    (other,) = exported_more(released, journal, "report", wanted).values()
+    assert (b"nobody yet" in page, b"nobody yet" in other) == (True, False)
 
 
 def test_failed_campaigns_are_bundled_and_say_so(

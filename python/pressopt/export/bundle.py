@@ -56,6 +56,7 @@ def eln_bytes(
     ram_area_cm2: float | None = None,
     recommender: Recommender | None = None,
     licence: str = "",
+    report: str | None = None,
 ) -> bytes:
     """Return the ``.eln`` file of a campaign; the same journal gives the same bytes.
 
@@ -65,11 +66,13 @@ def eln_bytes(
         ram_area_cm2: Area of the press's ram, cm², for oil pressures.
         recommender: The campaign's engine, for the report.
         licence: SPDX identifier (``CC-BY-4.0``) or address of the licence; empty: none is granted, and it says so.
+        report: The campaign's report where it is made already.
 
     Raises:
         ExtraMissing: rocrate is not installed.
     """
-    found = list(parts(answer, journal, ram_area_cm2=ram_area_cm2, recommender=recommender))
+    report = report or campaign_report(answer, journal, recommender=recommender)
+    found = list(_parts(answer, journal, report, ram_area_cm2=ram_area_cm2, recommender=recommender))
     checksums = "".join(f"{hashlib.sha256(part.data).hexdigest()}  {part.path}\n" for part in found)
     found.append(Part("SHA256SUMS", "Checksums: `sha256sum -c SHA256SUMS`", checksums.encode()))
     stamp = _last_entry(answer, journal)
@@ -85,14 +88,13 @@ def eln_bytes(
     return out.getvalue()
 
 
-def parts(
-    answer: Answer, journal: Journal, *, ram_area_cm2: float | None, recommender: Recommender | None
+def _parts(
+    answer: Answer, journal: Journal, report: str, *, ram_area_cm2: float | None, recommender: Recommender | None
 ) -> Iterator[Part]:
     """All files of the bundle, in the order in which people look at them."""
     document = protocol_document(answer, journal, ram_area_cm2=ram_area_cm2)
     state, experiment = answer.state, answer.experiment
     yield Part("README.md", "What is in this bundle", _readme(answer).encode())
-    report = campaign_report(answer, journal, recommender=recommender)
     yield Part("report.html", "Report of the campaign", report.encode())
     yield Part("protocol.json", "Protocol file, pressopt/protocol/1", document_bytes(document))
     yield Part("protocol.jsonld", "Cell and protocol in EMMO terms", linked_data_bytes(answer, document))

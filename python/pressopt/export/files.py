@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -106,6 +106,16 @@ class Wanted:
     profile: str | None = None
     dialect: str = "comma"
     licence: str = ""
+    _reports: list[tuple[Answer, str]] = field(default_factory=list, repr=False, compare=False)
+
+    def report(self, answer: Answer, journal: Journal) -> str:
+        """Return the report; three formats hold it, and its pictures take seconds: it is made once an answer."""
+        for known, html in self._reports:
+            if known is answer:
+                return html
+        html = campaign_report(answer, journal, recommender=self.recommender)
+        self._reports.append((answer, html))
+        return html
 
 
 def exported_more(answer: Answer, journal: Journal, kind: More, wanted: Wanted | None = None) -> dict[str, bytes]:
@@ -123,9 +133,9 @@ def exported_more(answer: Answer, journal: Journal, kind: More, wanted: Wanted |
         case "pdf":
             return {name: pdf_bytes(operator_sheet(answer, journal, ram_area_cm2=ram_area_cm2))}
         case "report":
-            return {name: campaign_report(answer, journal, recommender=wanted.recommender).encode()}
+            return {name: wanted.report(answer, journal).encode()}
         case "report-pdf":
-            return {name: pdf_bytes(campaign_report(answer, journal, recommender=wanted.recommender))}
+            return {name: pdf_bytes(wanted.report(answer, journal))}
         case "as-run":
             return {name: document_bytes(as_run_document(answer, journal))}
         case "as-run-csv":
@@ -145,8 +155,9 @@ def exported_more(answer: Answer, journal: Journal, kind: More, wanted: Wanted |
             return {name: trials_parquet(experiment, state)}
         case "eln":
             data = eln_bytes(
-                answer, journal, ram_area_cm2=ram_area_cm2, recommender=wanted.recommender, licence=wanted.licence
-            )
+                answer, journal, ram_area_cm2=ram_area_cm2, recommender=wanted.recommender,
+                licence=wanted.licence, report=wanted.report(answer, journal),
+            )  # fmt: skip
             return {f"{experiment.name}.eln": data}
         case "jsonld":
             document = protocol_document(answer, journal, ram_area_cm2=ram_area_cm2)
