@@ -114,7 +114,7 @@ class Rig:
         press, analyzer = self.laboratory.press, self.laboratory.analyzer
         assert isinstance(press, ProfilePress)
         assert isinstance(press.device, RegisterDevice)
-        press.device.link._silence_s = press.device._modbus._timeout_s = 0.03
+        press.device.link._retries, press.device.link._silence_s, press.device._modbus._timeout_s = 1, 0.03, 0.03
         assert isinstance(analyzer, MethodScriptAnalyzer)
         of_link = analyzer.link._profile.link
         analyzer.link._profile = replace(
@@ -277,7 +277,9 @@ def rig(
         loaded = load_profile(name)
         link = loaded.link
         timeout_s, silence_s = made.share * link.timeout_s, made.share * link.silence_s
-        return replace(loaded, link=replace(link, timeout_s=timeout_s, silence_s=silence_s))
+        # Short waits on a busy computer: a reply that comes too late for one of them is asked for again.
+        retries = link.retries + (3 if hurry else 0)
+        return replace(loaded, link=replace(link, timeout_s=timeout_s, silence_s=silence_s, retries=retries))
 
     with monkeypatch.context() as patch:
         patch.setattr("pressopt.assembly.laboratory.load_profile", hurried)

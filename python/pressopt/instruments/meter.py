@@ -7,11 +7,11 @@ import re
 from dataclasses import replace
 
 from pressopt.clock import Clock
-from pressopt.errors import DeviceRefused, ReplyError, WrongDeviceError
+from pressopt.errors import DeviceRefused, ReplyError
 from pressopt.impedance.ports import ResistanceReading
 from pressopt.instruments.line import Line, Tap
 from pressopt.instruments.link import Link
-from pressopt.instruments.opening import open_device
+from pressopt.instruments.opening import open_device, refuse_stranger
 from pressopt.instruments.text_link import TextLink
 from pressopt.profiles import DeviceProfile
 
@@ -42,14 +42,9 @@ class ScpiResistanceMeter:
 
     def identify(self) -> str:
         """The answer to ``*IDN?``; raises WrongDeviceError when it does not fit the profile."""
-        identity = self._profile.identity
         self._link.open()
-        said = self._text.ask(identity.ask or "*IDN?")
-        if identity.answers and re.search(identity.answers, said) is None:
-            raise WrongDeviceError(
-                f"{self._link.line.name} answers as {said!r}, profile '{self._profile.name}' expects "
-                f"{identity.answers!r}: another device sits on this line, or the profile is the wrong one"
-            )
+        said = self._text.ask(self._profile.identity.ask or "*IDN?")
+        refuse_stranger(self._profile, said, self._link.line.name)
         return said
 
     def measure(self, readings: int) -> ResistanceReading:

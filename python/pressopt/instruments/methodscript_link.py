@@ -6,7 +6,6 @@ A device may still stream for an earlier, crashed program; nothing of that is ev
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from pressopt.clock import Clock, wall_monotonic_s
@@ -16,11 +15,11 @@ from pressopt.errors import (
     LinkTimeout,
     LinkVanished,
     ReplyError,
-    WrongDeviceError,
 )
 from pressopt.instruments.line import Line, Tap
 from pressopt.instruments.link import line_of
 from pressopt.instruments.methodscript_text import CELL_OFF_SCRIPT, refusal
+from pressopt.instruments.opening import refuse_stranger
 from pressopt.profiles import DeviceProfile
 
 _GUESS_MARGIN_S = 0.001
@@ -83,12 +82,7 @@ class MethodScriptLink:
         if not serial.startswith("i"):
             raise ReplyError(f"{self.name} answered 'i' with {serial!r}: expected 'i<serial number>'")
         said = f"{first[1:]} {second} serial number {serial[1:]}"
-        wanted = self._profile.identity.answers
-        if wanted and re.search(wanted, said) is None:
-            raise WrongDeviceError(
-                f"{self.line.name} answers as {said!r}, profile '{self._profile.name}' expects {wanted!r}: "
-                "another device sits on this line, or the profile is the wrong one"
-            )
+        refuse_stranger(self._profile, said, self.line.name)
         return said
 
     def start(self, script: str) -> None:

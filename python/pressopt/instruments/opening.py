@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from pressopt.errors import ProfileError
+from pressopt.errors import ProfileError, WrongDeviceError
 from pressopt.instruments.line import Line, Tap
 from pressopt.instruments.link import line_of
 from pressopt.profiles import DeviceProfile, load_profile
@@ -44,6 +45,16 @@ def open_device(
     """
     loaded = profile_of_kind(profile, kind)
     return identified(make(loaded, line_of(loaded.link, url, tap=tap)))
+
+
+def refuse_stranger(profile: DeviceProfile, said: str, place: str) -> None:
+    """Raise WrongDeviceError when ``said`` at ``place`` is not what the device of ``profile`` answers."""
+    wanted = profile.identity.answers
+    if wanted and re.search(wanted, said) is None:
+        raise WrongDeviceError(
+            f"{place} answers as {said!r}, profile '{profile.name}' expects {wanted!r}: another device or program "
+            "is there, or the profile is the wrong one; nothing was written"
+        )
 
 
 def profile_of_kind(profile: DeviceProfile | str, kind: str) -> DeviceProfile:

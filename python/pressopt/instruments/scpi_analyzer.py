@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import cmath
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import accumulate
 
 from pressopt.clock import Clock
-from pressopt.errors import DeviceRefused, ReplyError, WrongDeviceError
+from pressopt.errors import DeviceRefused, ReplyError
 from pressopt.impedance.spectrum import Sweep
 from pressopt.instruments.line import Line
 from pressopt.instruments.link import Link
+from pressopt.instruments.opening import refuse_stranger
 from pressopt.instruments.sweeping import (
     GOOD,
     NOT_FINITE,
@@ -73,14 +73,9 @@ class ScpiAnalyzer(SweepingAnalyzer):
     # ---- the sweep
 
     def _ask_who(self) -> str:
-        identity = self.profile.identity
         self._link.open()
-        said = self._text.ask(identity.ask or "*IDN?")
-        if identity.answers and re.search(identity.answers, said) is None:
-            raise WrongDeviceError(
-                f"{self.place} answers as {said!r}, profile '{self.profile.name}' expects {identity.answers!r}: "
-                "another device sits on this line, or the profile is the wrong one"
-            )
+        said = self._text.ask(self.profile.identity.ask or "*IDN?")
+        refuse_stranger(self.profile, said, self.place)
         return said
 
     def _begin(self, sweep: Sweep) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from pressopt.clock import Clock
-from pressopt.errors import DeviceRefused, NoiseError, ReplyError, WrongDeviceError
+from pressopt.errors import DeviceRefused, NoiseError, ReplyError
 from pressopt.instruments.link import Link
 from pressopt.instruments.machine import Seen, SignalDevice
+from pressopt.instruments.opening import refuse_stranger
 from pressopt.instruments.text_link import TextLink
 from pressopt.profiles import DeviceProfile, TextLine, line_template, text_line
 
@@ -33,11 +32,7 @@ class TextDevice(SignalDevice):
         if not identity.ask:
             return ""
         said = self._text.ask(identity.ask)
-        if identity.answers and re.search(identity.answers, said) is None:
-            raise WrongDeviceError(
-                f"{self._text.name} answers {identity.ask!r} with {said!r}, expected is {identity.answers!r}: "
-                "check cable and profile; nothing was written"
-            )
+        refuse_stranger(self.profile, said, self._text.name)
         return said
 
     def _read(self, names: frozenset[str]) -> dict[str, Seen]:

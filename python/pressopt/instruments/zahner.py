@@ -23,10 +23,10 @@ from pressopt.errors import (
     NoiseError,
     ReplyError,
     ShortReply,
-    WrongDeviceError,
 )
 from pressopt.impedance.spectrum import Sweep
 from pressopt.instruments.line import Line
+from pressopt.instruments.opening import refuse_stranger
 from pressopt.instruments.sweeping import Point, SweepingAnalyzer, insist, point_s
 from pressopt.profiles import DeviceProfile
 
@@ -75,12 +75,7 @@ class ZahnerAnalyzer(SweepingAnalyzer):
 
     def _ask_who(self) -> str:
         said = self._command("SENDVERSION")
-        wanted = self.profile.identity.answers
-        if wanted and re.search(wanted, said) is None:
-            raise WrongDeviceError(
-                f"{self.place} answers as {said!r}, profile '{self.profile.name}' expects {wanted!r}: another "
-                "program sits on this port, or the profile is the wrong one"
-            )
+        refuse_stranger(self.profile, said, self.place)
         return said
 
     def _begin(self, sweep: Sweep) -> None:
