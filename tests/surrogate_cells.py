@@ -34,6 +34,18 @@ def laminate() -> Cell:
     return Cell((Layer("Cu", Role.COLLECTOR, 10.0), Layer("Li", Role.ELECTRODE, 50.0)), Die(40.0), 40.0)
 
 
+def full_cell() -> Cell:
+    """Steel | Li | Li6PS5Cl | NMC composite from powder | steel, made in one die."""
+    layers = (
+        Layer("steel", Role.COLLECTOR, 10_000.0),
+        Layer("Li", Role.ELECTRODE, 300.0),
+        Layer("Li6PS5Cl", Role.ELECTROLYTE, 800.0, powder=True),
+        Layer("NMC-Li6PS5Cl", Role.COMPOSITE, 80.0, powder=True),
+        Layer("steel", Role.COLLECTOR, 10_000.0),
+    )
+    return Cell(layers, Die(13.0), 13.0)
+
+
 CELLS: dict[str, Callable[[], Cell]] = {
     "Li|LPSCl": lambda: symmetric("Li", "Li6PS5Cl", density=0.82),
     "Li|LLZO": lambda: symmetric("Li", "LLZO"),
@@ -44,6 +56,7 @@ CELLS: dict[str, Callable[[], Cell]] = {
     "Na|beta": lambda: symmetric("Na", "beta''-alumina"),
     "two-stage": two_stage,
     "interlayer": interlayer,
+    "full": full_cell,
     "laminate": laminate,
 }
 

@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 Real = npt.NDArray[np.float64]
 GAS_KJ_MOL_K, BOLTZMANN_EV_K = 8.314462618e-3, 8.617333262e-5
+#: Rate of a ramp that takes no time to speak of, MPa/s.
+AT_ONCE = 1e12
 #: The nine qualities, in the order of the columns that :meth:`Peer.run` returns.
 QUALITIES = (
     "interfacial_resistance_ohm_cm2",
@@ -56,7 +58,7 @@ def laws(  # noqa: PLR0915 -- one long list of equations, as in the paper they w
     across_k, transfer_k = p["boundary_energy_ev"] / BOLTZMANN_EV_K, p["transfer_energy_ev"] / BOLTZMANN_EV_K
     current_k = p["current_energy_ev"] / BOLTZMANN_EV_K
     bond_s, short_mpa, electrolyte_mm = p["bond_time_s"], p["short_mpa"], p["electrolyte_mm"]
-    softening_k, heckel_mpa, creep = p["powder_softening_k"], p["heckel_mpa"], p["powder_creep"]
+    softening_k, heckel_mpa, creep = p["powder_softening_k"], p["compaction_mpa"], p["powder_creep"]
     tap, start = -math.log(1 - p["tap_density"]), -math.log(1 - min(p["start_density"], 0.9999))
     flow_power, touch = p["flow_stress_mpa"] ** -n, p["touch_mpa"]
     adhered_share, wave_mpa, rough_mpa = p["adhered_share"], p["wave_closure_mpa"], p["rough_closure_mpa"]
@@ -232,29 +234,32 @@ class NumpyStepped(Numpy):
         for s in range(stages.shape[1]):
             load, rate, span, celsius = (stages[:, s, k] for k in range(4))
             state = self.climb(state, before, load, rate, celsius)
-            state = self.stage(state, load, np.full(len(stages), 1e12), span, celsius)
+            state = self.stage(state, load, np.full(len(stages), AT_ONCE), span, celsius)
             before = load
         held, celsius, settle_s, rate = (measured[:, k] for k in range(4))
         state = self.climb(state, before, held, rate, celsius)
-        state = self.stage(state, held, np.full(len(stages), 1e12), settle_s, celsius)
+        state = self.stage(state, held, np.full(len(stages), AT_ONCE), settle_s, celsius)
         return np.array(self.measure(state, celsius))
 
     def climb(self, state: Any, before: Real, load: Real, rate: Real, celsius: Real) -> Any:
         """A ramp as jumps to the middle of each step, with its share of the time."""
         share_s = np.abs(load - before) / rate / self.steps
-        fast = np.full(len(load), 1e12)
+        fast = np.full(len(load), AT_ONCE)
         for k in range(self.steps):
             state = self.stage(state, before + (load - before) * (k + 0.5) / self.steps, fast, share_s, celsius)
         return state
 
 
 class Numba:
-    """One protocol at a time, compiled by numba; the first call compiles."""
+    """One protocol at a time, compiled by numba; the first call compiles.
 
-    name = "numba, the closed forms"
+    With ``steps`` each ramp is climbed like :class:`NumpyStepped` climbs it; without, it takes the closed form.
+    """
 
-    def __init__(self, p: Mapping[str, float], interfaces: int) -> None:
+    def __init__(self, p: Mapping[str, float], interfaces: int, steps: int = 0) -> None:
         import numba
+
+        self.name = f"numba, {steps} steps a ramp" if steps else "numba, the closed forms"
 
         def where(mask: bool, yes: float, no: float) -> float:
             return yes if mask else no
@@ -265,12 +270,22 @@ class Numba:
         fresh, stage, measure = laws(p, interfaces, a, numba.njit(error_model="numpy"))
 
         @numba.njit(error_model="numpy")
+        def climbed(state: Any, load: float, rate: float, span: float, celsius: float) -> Any:
+            before = state[0]
+            share_s = abs(load - before) / rate / steps
+            for k in range(steps):
+                state = stage(state, before + (load - before) * (k + 0.5) / steps, AT_ONCE, share_s, celsius)
+            return stage(state, load, AT_ONCE, span, celsius)
+
+        move = climbed if steps else stage
+
+        @numba.njit(error_model="numpy")
         def all_of(stages: Real, measured: Real, out: Real) -> None:
             for i in range(stages.shape[0]):
                 state = fresh(0.0)
                 for s in range(stages.shape[1]):
-                    state = stage(state, stages[i, s, 0], stages[i, s, 1], stages[i, s, 2], stages[i, s, 3])
-                state = stage(state, measured[i, 0], measured[i, 3], measured[i, 2], measured[i, 1])
+                    state = move(state, stages[i, s, 0], stages[i, s, 1], stages[i, s, 2], stages[i, s, 3])
+                state = move(state, measured[i, 0], measured[i, 3], measured[i, 2], measured[i, 1])
                 found = measure(state, measured[i, 1])
                 for k in range(out.shape[0]):
                     out[k, i] = found[k]

@@ -26,7 +26,7 @@ STEPPED_PROTOCOLS, TOLERANCE = 2_000, 1e-4
 #: Table rows that are streamed to see whether memory grows, and tables.
 STREAMED, TABLES = 100_000, 20
 #: exp, expm1, ln and root per stage and per outcome, counted in the core; a power is an exp and an ln.
-PER_STAGE, PER_OUTCOME = 17, 49
+PER_STAGE, PER_OUTCOME = 14, 49
 #: A vector unit evaluates an exp or an ln in about 25 multiply-adds and as many cheap operations; at 2 a cycle and
 #: 4 lanes that is this many cycles of each number.
 CYCLES_EACH = 6
@@ -106,6 +106,10 @@ def main() -> None:
         runs[peer.name] = (lambda peer=peer: peer.run(protocols.stages, protocols.measured), PROTOCOLS)
     stepped = steps_needed(p, 2, few, exact_of(surrogate, rows, few))
     runs[stepped.name] = (lambda: stepped.run(few.stages, few.measured), STEPPED_PROTOCOLS)
+    if len(peers) > 1:
+        compiled = Numba(p, 2, stepped.steps)
+        compiled.run(few.stages, few.measured)
+        runs[compiled.name] = (lambda: compiled.run(few.stages, few.measured), STEPPED_PROTOCOLS)
 
     best = dict.fromkeys(runs, float("inf"))
     for _ in range(ROUNDS):

@@ -20,6 +20,7 @@ __all__ = [
     "elastic_contact_share",
     "element_spectra",
     "gp_log_evidence",
+    "hardened_by",
     "hypervolume",
     "log_expected_improvement",
     "log_hypervolume_gain",
@@ -360,8 +361,19 @@ class CellKind:
     """What kind of cell is pressed, by what."""
 
     def __new__(
-        cls, *, lamination: bool, rolled: bool, formation: bool, interfaces: int, melting_c: float
+        cls,
+        *,
+        lamination: bool,
+        rolled: bool,
+        formation: bool,
+        interfaces: int,
+        melting_c: float,
+        compaction: str = "heckel",
+        composite_compaction: str = "heckel",
     ) -> CellKind: ...
+
+def hardened_by(hard_share: float) -> float:
+    """How many times more pressure a powder takes with this share of hard particles in its solid."""
 
 def predict_qualities(
     kind: CellKind,

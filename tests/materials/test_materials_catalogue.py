@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from pressopt.errors import MaterialError
-from pressopt.materials import ELECTROLYTE, INTERFACE, METAL, Catalogue, Confidence, MaterialKind
+from pressopt.materials import COMPOSITE, ELECTROLYTE, INTERFACE, METAL, Catalogue, Confidence, MaterialKind
 
 EXPECTED = [
     *("Li", "Na", "In", "K", "Cu", "steel"),
     *("Li6PS5Cl", "Li3PS4", "Li7La3Zr2O12", "Li3InCl6", "Li3YCl6", "Li3OCl"),
     *("Na3PS4", "Na3Zr2Si2PO12", "beta''-alumina"),
+    *("NMC-Li3YBrCl6", "NMC-Li6PS5Cl"),
 ]
 
 
@@ -53,7 +54,9 @@ def test_every_value_has_unit_source_and_confidence(catalogue: Catalogue) -> Non
     """Nothing in the catalogue stands without a source, a confidence, and a prior where it is uncertain."""
     for name in catalogue:
         material = catalogue[name]
-        fields = ELECTROLYTE if material.kind is MaterialKind.ELECTROLYTE else METAL
+        fields = {MaterialKind.ELECTROLYTE: ELECTROLYTE, MaterialKind.COMPOSITE: COMPOSITE}.get(
+            material.kind, METAL
+        )
         for field, datum in material.values.items():
             assert datum.source.strip(), (name, field)
             assert datum.unit == fields[field].unit

@@ -13,6 +13,7 @@ from pressopt.surrogate import ParameterDraws, ProtocolTable, Surrogate
 from surrogate_cells import CELLS, pressed
 
 SURROGATES = {name: Surrogate(make()) for name, make in CELLS.items()}
+FORMED = ("two-stage", "full")
 IONIC = [name for name in CELLS if name != "laminate"]
 pressures = st.floats(0.5, 150.0)
 dwells = st.floats(0.0, 5000.0)
@@ -74,7 +75,7 @@ def test_more_dwell_never_opens_a_contact(pressure: float, dwell: float) -> None
 @pytest.mark.parametrize("name", IONIC)
 def test_one_hold_is_two_halves(name: str) -> None:
     """Splitting a hold into two changes nothing beyond rounding, in any quantity but press time's shape."""
-    first = [300.0] if name == "two-stage" else []
+    first = [300.0] if name in FORMED else []
     before = [60.0] * len(first)
     once = pressed([[*first, 20.0]], dwell_s=[[*before, 800.0]], temperature_c=50.0)
     twice = pressed([[*first, 20.0, 20.0]], dwell_s=[[*before, 300.0, 500.0]], temperature_c=50.0)
@@ -143,7 +144,7 @@ def test_threads_do_not_change_a_bit(name: str) -> None:
 def test_gradients_agree_with_differences(name: str) -> None:
     """Exact derivatives by every setting agree with central differences to 1e-6."""
     surrogate = SURROGATES[name]
-    pressure = [[300.0, 17.0]] if name == "two-stage" else [[9.0, 17.0]]
+    pressure = [[300.0, 17.0]] if name in FORMED else [[9.0, 17.0]]
     table = pressed(pressure, dwell_s=[[120.0, 700.0]], temperature_c=[[31.0, 55.0]], ramp_mpa_s=[[0.7, 0.3]])
     table = ProtocolTable(table.stages, np.array([[4.0, 30.0, 90.0, 0.8]]))
     exact = surrogate.gradients(table)
@@ -164,7 +165,7 @@ def test_roll_gradients_agree_with_differences() -> None:
 def test_parameter_gradients_agree_with_differences(name: str) -> None:
     """Exact derivatives by every uncertain parameter agree with fourth-order differences to 1e-6."""
     surrogate = SURROGATES[name]
-    pressure = [[300.0, 17.0]] if name == "two-stage" else [[9.0, 17.0]]
+    pressure = [[300.0, 17.0]] if name in FORMED else [[9.0, 17.0]]
     table = pressed(pressure, dwell_s=[[120.0, 700.0]], temperature_c=[[31.0, 55.0]], measure_at_c=30.0)
     # Draws, since nominal values may sit on a kink: a ceramic just as dense as pores need to close.
     prior = surrogate.prior(3, seed=8)

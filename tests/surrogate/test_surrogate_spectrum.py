@@ -37,8 +37,8 @@ def test_the_elements_add_up_to_the_resistances(name: str) -> None:
     elements, qualities = surrogate.elements(table).nominal, surrogate.predict(table).nominal
     interface = sum(elements[part] for part in PARTS)
     assert interface == pytest.approx(qualities["interfacial_resistance_ohm_cm2"], rel=1e-12)
-    electrolyte = elements["bulk_ohm_cm2"] + elements["boundary_ohm_cm2"]
-    whole = electrolyte + surrogate.cell.interfaces * interface
+    rest = sum(elements[f"{part}_ohm_cm2"] for part in ("bulk", "boundary", "collector", "back", "composite"))
+    whole = rest + surrogate.cell.interfaces * interface
     assert whole == pytest.approx(qualities["cell_resistance_ohm_cm2"], rel=1e-12)
 
 

@@ -59,6 +59,7 @@ _MADE_OF = {
     Role.ELECTRODE: {MaterialKind.METAL},
     Role.INTERLAYER: {MaterialKind.ELECTROLYTE},
     Role.ELECTROLYTE: {MaterialKind.ELECTROLYTE},
+    Role.COMPOSITE: {MaterialKind.COMPOSITE},
 }
 
 

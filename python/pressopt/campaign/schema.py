@@ -170,7 +170,9 @@ _LAYER = Table(
     {
         "material": Key(Text(), "Name in the materials catalogue (see `pressopt materials`).", needed=True),
         "role": Key(
-            Choice(("collector", "electrode", "interlayer", "electrolyte")), "What the layer is for.", needed=True
+            Choice(("collector", "electrode", "interlayer", "electrolyte", "composite")),
+            "What the layer is for.",
+            needed=True,
         ),
         "thickness": Key(Amount("µm", 1e-3, 50_000.0), "Thickness before the first stage.", needed=True),
         "roughness": Key(Amount("µm", 1e-4, 1000.0), "Rms roughness of its faces; else the catalogue's."),

@@ -123,9 +123,10 @@ def _cell(draft: Draft) -> None:
             )
         if layer.role is Role.ELECTRODE and above is Role.ELECTRODE:
             report.add((*path, "role"), "two electrodes touch: put an electrolyte between them")
-        if layer.powder and layer.role is not Role.ELECTROLYTE:
+        if layer.powder and layer.role not in {Role.ELECTROLYTE, Role.COMPOSITE}:
             report.add(
-                (*path, "powder"), f"only an electrolyte is formed from powder, not an {layer.role}: leave it out"
+                (*path, "powder"),
+                f"only electrolyte and composite are formed from powder, not an {layer.role}: leave it out",
             )
     roles = [layer.role for _, layer in layers]
     if Role.ELECTRODE not in roles:
@@ -139,7 +140,11 @@ def _cell(draft: Draft) -> None:
             ("measurement", "kind"),
             "a four-wire meter cannot see through an electrolyte: measure impedance, or leave the electrolyte out",
         )
-    if any(layer.powder for _, layer in layers) and len(draft.stages) == 1 and Role.ELECTRODE in roles:
+    if (
+        any(layer.powder and layer.role is Role.ELECTROLYTE for _, layer in layers)
+        and len(draft.stages) == 1
+        and Role.ELECTRODE in roles
+    ):
         report.add(
             ("stages",),
             "the first stage forms the pellet from powder, before the metal is laid on: give a second stage",

@@ -88,6 +88,7 @@ _ROLES = {
     Role.ELECTRODE: "Electrode",
     Role.INTERLAYER: "Interphase",
     Role.ELECTROLYTE: "SolidElectrolyte",
+    Role.COMPOSITE: "Electrode",
 }
 #: Above this, °C, pressing is hot pressing (assumed: clearly warmer than any laboratory).
 _HOT_C = 40.0

@@ -39,7 +39,7 @@ class LayerPart(_Part):
     """One layer, from the bottom up."""
 
     material: str
-    role: Literal["collector", "electrode", "interlayer", "electrolyte"]
+    role: Literal["collector", "electrode", "interlayer", "electrolyte", "composite"]
     thickness_um: Positive
     roughness_um: Positive | None
     relative_density: Annotated[float, Field(gt=0, le=1)] | None

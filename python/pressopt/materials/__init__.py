@@ -1,9 +1,10 @@
 """Materials catalogue: every value with unit, source and confidence."""
 
 from pressopt.materials.catalogue import Catalogue, Data, Material, MaterialKind
-from pressopt.materials.datum import ELECTROLYTE, INTERFACE, LABORATORY, METAL, Confidence, Datum, Field
+from pressopt.materials.datum import COMPOSITE, ELECTROLYTE, INTERFACE, LABORATORY, METAL, Confidence, Datum, Field
 
 __all__ = [
+    "COMPOSITE",
     "ELECTROLYTE",
     "INTERFACE",
     "LABORATORY",

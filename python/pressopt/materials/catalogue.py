@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, TypeGuard
 
 from pressopt.errors import MaterialError, Violation
-from pressopt.materials.datum import ELECTROLYTE, INTERFACE, LABORATORY, METAL, Confidence, Datum, Field
+from pressopt.materials.datum import COMPOSITE, ELECTROLYTE, INTERFACE, LABORATORY, METAL, Confidence, Datum, Field
 
 #: Stands for any material in a pair.
 ANY = "*"
@@ -25,12 +25,14 @@ class MaterialKind(StrEnum):
     METAL = "metal"
     COLLECTOR = "collector"
     ELECTROLYTE = "electrolyte"
+    COMPOSITE = "composite"
 
 
 _FIELDS: Mapping[MaterialKind, Mapping[str, Field]] = {
     MaterialKind.METAL: METAL,
     MaterialKind.COLLECTOR: METAL,
     MaterialKind.ELECTROLYTE: ELECTROLYTE,
+    MaterialKind.COMPOSITE: COMPOSITE,
 }
 
 
@@ -74,6 +76,7 @@ class Material(Data):
         aliases: Other names that people write.
         sintered: Whether layers of it are sintered bodies rather than pressed powder.
         file: Where it was defined.
+        electrolyte: What conducts in a composite: the name of an electrolyte of the catalogue; else empty.
     """
 
     name: str = ""
@@ -81,6 +84,7 @@ class Material(Data):
     aliases: tuple[str, ...] = ()
     sintered: bool = False
     file: str = ""
+    electrolyte: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ class Catalogue(Mapping[str, Material]):
             MaterialError: Everything that is wrong with ``extra``, at once.
         """
         reader = _Reader()
-        for name in ("metals", "electrolytes", "interfaces"):
+        for name in ("metals", "electrolytes", "composites", "interfaces"):
             path = resources.files("pressopt.materials") / "data" / f"{name}.toml"
             reader.read(path.read_text(encoding="utf-8"), f"{name}.toml")
         reader.finish("the shipped catalogue")
@@ -229,15 +233,30 @@ class _Reader:
         if not isinstance(sintered, bool):
             self._refuse(f"{where}.sintered", f"{sintered!r} is not allowed: give true or false")
             sintered = False
+        electrolyte = self._conductor(where, kind, table.pop("electrolyte", known.electrolyte if known else None))
         name = known.name if known else name
         before = known.values if known else self.defaults.get(kind, {})
         values = {**before, **self._data(table, _FIELDS[kind], where, sources)}
         every_alias = tuple(dict.fromkeys((*(known.aliases if known else ()), *aliases)))
-        self.materials[name] = Material(name, MappingProxyType(values), name, kind, every_alias, sintered, file)
+        self.materials[name] = Material(
+            name, MappingProxyType(values), name, kind, every_alias, sintered, file, electrolyte
+        )
         for word in (name, *every_alias):
             owner = self.names.setdefault(_plain(word), name)
             if owner != name:
                 self._refuse(f"{where}.aliases", f"{word!r} already names {owner}: choose another name")
+
+    def _conductor(self, where: str, kind: MaterialKind, found: object) -> str:
+        """The electrolyte in a composite, by its name in the catalogue."""
+        if kind is not MaterialKind.COMPOSITE:
+            if found:
+                self._refuse(f"{where}.electrolyte", f"only a composite names its electrolyte, a {kind} does not")
+            return ""
+        known = self.materials.get(self.names.get(_plain(found), "")) if isinstance(found, str) else None
+        if known is None or known.kind is not MaterialKind.ELECTROLYTE:
+            self._refuse(f"{where}.electrolyte", f"{found!r} is no electrolyte that stands before it: name one")
+            return ""
+        return known.name
 
     def _interface(self, where: str, found: object, sources: Mapping[str, Any]) -> None:
         table = dict(self._table(found, where))

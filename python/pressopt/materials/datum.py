@@ -97,6 +97,8 @@ METAL = {
     "creep_exponent": Field("", "log", 1, 20, "power-law creep exponent"),
     "creep_energy_kj_mol": Field("kJ/mol", "log", 1, 500, "activation energy of creep"),
     "melting_c": Field("°C", "exact", -40, 4000, "melting point"),
+    "rms_slope": Field("", "log", 1e-4, 1, "rms slope of a face"),
+    "film_ohm_cm2": Field("Ω cm²", "log", 1e-12, 100, "native film per real contact area, as a collector"),
     "density_g_cm3": Field("g/cm³", "log", 0.1, 25, "density"),
     "electronic_conductivity_ms_cm": Field("mS/cm", "log", 1e3, 1e10, "electronic conductivity"),
     "plated_um_per_mah_cm2": Field("µm/(mAh/cm²)", "log", 0.1, 100, "thickness plated per charge"),
@@ -117,11 +119,16 @@ ELECTROLYTE = {
     "weibull_modulus": Field("", "log", 1, 50, "Weibull modulus of strength"),
     "capping_mpa": Field("MPa", "log", 10, 1e5, "pressure in the die at which 63 % of pellets cap or crack"),
     "heckel_mpa": Field("MPa", "log", 10, 1e7, "Heckel yield pressure after release from the die"),
+    "kawakita_mpa": Field("MPa", "log", 1, 1e7, "Kawakita's 1/b; wins over Heckel where a file states it"),
+    "kawakita_limit": Field("", "logit", 0.01, 0.9, "Kawakita's a: largest relative reduction of volume"),
+    "panelli_ambrosio_mpa": Field("MPa", "log", 1, 1e9, "Panelli and Ambrosio's 1/A²; wins over Heckel too"),
     "tap_density": Field("", "logit", 0.1, 0.95, "relative density of loose powder, origin of Heckel's line"),
     "relative_density": Field("", "logit", 0.3, 0.9999, "usual relative density of a finished layer"),
     "powder_softening_k": Field("1/K", "log", 1e-6, 0.1, "relative softening of the powder per kelvin"),
     "powder_creep": Field("", "log", 1e-4, 0.5, "growth of ln 1/(1-D) per e-fold of dwell"),
     "roughness_um": Field("µm", "log", 1e-3, 100, "rms roughness of a face"),
+    "rms_slope": Field("", "log", 1e-4, 1, "rms slope of a face"),
+    "poisson_ratio": Field("", "logit", 0.01, 0.499, "Poisson's ratio"),
     "boundary_share": Field("", "logit", 1e-4, 0.999, "share of the resistance in grain boundaries, 25 °C"),
     "boundary_energy_ev": Field("eV", "log", 0.05, 2, "activation energy across grain boundaries"),
     "boundary_release": Field("", "logit", 1e-4, 0.99, "their conductance lost without stack pressure"),
@@ -129,6 +136,27 @@ ELECTROLYTE = {
     "activation_volume_cm3_mol": Field("cm³/mol", "log", 1e-3, 50, "activation volume of conduction"),
     "spring_back_mpa": Field("MPa", "log", 10, 1e7, "pressure per ln 1/(1-D) that springs back from the die"),
     "permittivity": Field("", "log", 1, 1e4, "relative permittivity"),
+}
+
+_SHARED = (
+    *("youngs_modulus_gpa", "poisson_ratio", "hardness_gpa", "rms_slope", "tap_density", "relative_density"),
+    *(
+        "heckel_mpa",
+        "kawakita_mpa",
+        "kawakita_limit",
+        "panelli_ambrosio_mpa",
+        "powder_softening_k",
+        "powder_creep",
+    ),
+)
+#: Fields of a composite electrode: active particles in an electrolyte, which the table names.
+COMPOSITE = {
+    "electrolyte_share": Field("", "logit", 0.01, 0.99, "volume of electrolyte per volume of solid"),
+    "percolation_threshold": Field("", "logit", 0.001, 0.9, "volume share below which it does not connect"),
+    "percolation_exponent": Field("", "log", 0.5, 10, "exponent of the conductivity above it"),
+    "electronic_conductivity_ms_cm": Field("mS/cm", "log", 1e-3, 1e8, "electronic conductivity of the layer"),
+    "inner_capacitance_f_cm2": Field("F/cm²", "log", 1e-9, 10, "of its inner surface, per area of the cell"),
+    **{name: ELECTROLYTE[name] for name in _SHARED},
 }
 
 #: Fields of a pair of layers that touch.

@@ -17,6 +17,7 @@ class Role(StrEnum):
     ELECTRODE = "electrode"  # the soft metal
     INTERLAYER = "interlayer"  # thin protective layer between metal and electrolyte
     ELECTROLYTE = "electrolyte"  # the brittle separator
+    COMPOSITE = "composite"  # active particles in electrolyte: the other electrode
 
 
 @dataclass(frozen=True, slots=True)

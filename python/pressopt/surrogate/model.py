@@ -40,7 +40,8 @@ class Surrogate:
     """Fast physics of one cell.
 
     Args:
-        cell: The cell; metal | electrolyte, metal | interlayer | electrolyte, or metal | collector.
+        cell: The cell; metal | electrolyte, metal | interlayer | electrolyte, either with a composite electrode
+            and with collectors at its ends, or metal | collector.
         catalogue: Materials; the shipped catalogue when ``None``.
         roll_radius_mm: Radius of the rolls, mm; the catalogue's (assumed) when ``None``.
         cycled_mah_cm2: Charge of one half-cycle in service, mAh/cm²; that of the published times to short when
@@ -143,7 +144,8 @@ class Surrogate:
         """What stands behind the qualities of each protocol: see :data:`pressopt.surrogate.ELEMENTS`.
 
         The resistances add up to the qualities exactly: ``bulk + boundary + interfaces x (interlayer + joint +
-        constriction + transfer + interphase)`` is the whole cell. Arguments as in :meth:`predict`.
+        constriction + transfer + interphase) + collector + back + composite`` is the whole cell. Arguments as in
+        :meth:`predict`.
 
         Raises:
             InputError: A setting that is not allowed, named; a lamination, which has no electrolyte.
@@ -360,9 +362,8 @@ class Surrogate:
             pressure = np.geomspace(0.5, 2000.0, 400)
             stages = [pressure]
             if self._physics.powder:
-                # The metal goes on a pellet of usual density, formed at the pressure that Heckel's line says.
-                gap = (1 - value["tap_density"]) / (1 - value["thickness_density"])
-                stages = [np.full_like(pressure, value["heckel_mpa"] * math.log(gap)), pressure]
+                # The metal goes on a pellet of usual density.
+                stages = [np.full_like(pressure, self._physics.forming_mpa(value)), pressure]
             table = ProtocolTable.platen(
                 pressure_mpa=np.stack(stages, axis=1),
                 ramp_mpa_s=1e3,
@@ -410,6 +411,8 @@ class Surrogate:
             formation=self._formation(table),
             interfaces=self._physics.interfaces,
             melting_c=self._physics.melting_c,
+            compaction=self._physics.compaction,
+            composite_compaction=self._physics.composite_compaction,
         )
 
     def _present(self, table: ProtocolTable) -> frozenset[str]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from pressopt import _core
 from pressopt.errors import InputError, MaterialError, Violation
 from pressopt.materials import Catalogue, Confidence, Data, Datum, Material, MaterialKind
-from pressopt.pressing import Cell, Layer, Role
+from pressopt.pressing import Cell, Layer
+from pressopt.surrogate.layers import Parts
+from pressopt.surrogate.rough_contact import contact_modulus_mpa
 
 Real = npt.NDArray[np.float64]
 Scale = Literal["log", "logit", "exact"]
@@ -23,6 +26,9 @@ REFERENCE_FOIL_UM = 500.0
 FLAW_FACTOR = 1.12
 #: Heckel pressure of a sintered body, MPa: it is not compacted.
 SINTERED_MPA = 1e7
+
+#: Fields that more than one layer is asked for.
+CONDUCTING, IONIC = "electronic_conductivity_ms_cm", "ionic_conductivity_ms_cm"
 
 _RANK = list(Confidence)
 
@@ -73,6 +79,8 @@ class CellPhysics:
         metal: The soft metal.
         melting_c: Its melting point, °C.
         web_mm: Length of web that passes a roller, mm.
+        compaction: Law of the electrolyte's powder, as the core calls it.
+        composite_compaction: Law of the composite's powder.
     """
 
     parameters: tuple[Parameter, ...]
@@ -82,7 +90,18 @@ class CellPhysics:
     metal: str
     melting_c: float
     web_mm: float
+    compaction: str
+    composite_compaction: str
     index: Mapping[str, int] = field(default_factory=dict)
+
+    def forming_mpa(self, value: Mapping[str, float]) -> float:
+        """Pressure that brings the powder to its usual density by first loading alone, MPa; ``value`` by name."""
+        tap, density, scale = value["tap_density"], value["thickness_density"], value["compaction_mpa"]
+        gap = math.log((1 - tap) / (1 - density))
+        if self.compaction == "kawakita":
+            lost, limit = 1 - tap / density, value["compaction_limit"]
+            return scale * lost / max(limit - lost, 1e-3 * limit)
+        return scale * (gap**2 if self.compaction == "panelli-ambrosio" else gap)
 
 
 def combine(name: str, value: float, *data: Datum, scale: Scale = "log") -> Parameter:
@@ -103,43 +122,6 @@ def given(name: str, value: float) -> Parameter:
     return Parameter(name, value, source="the cell as described")
 
 
-class _Parts:
-    """The layers of a cell by their role, checked for what one surrogate can describe."""
-
-    def __init__(self, cell: Cell, catalogue: Catalogue) -> None:
-        by_role: dict[Role, list[Layer]] = {role: [] for role in Role}
-        for layer in cell.layers:
-            by_role[layer.role].append(layer)
-        wrong = []
-        for role in (Role.ELECTRODE, Role.ELECTROLYTE, Role.INTERLAYER):
-            names = {catalogue[layer.material].name for layer in by_role[role]}
-            if len(names) > 1:
-                wrong.append(
-                    Violation("layers", f"the surrogate takes one {role} material, not {', '.join(sorted(names))}")
-                )
-        if not by_role[Role.ELECTRODE]:
-            wrong.append(Violation("layers", "no electrode: give at least one layer of soft metal"))
-        self.lamination = not by_role[Role.ELECTROLYTE]
-        if self.lamination and not by_role[Role.COLLECTOR]:
-            wrong.append(Violation("layers", "neither electrolyte nor collector: the metal touches nothing"))
-        if self.lamination and by_role[Role.INTERLAYER]:
-            wrong.append(Violation("layers", "an interlayer needs an electrolyte behind it"))
-        if wrong:
-            raise InputError(wrong)
-        self.electrode = by_role[Role.ELECTRODE][0]
-        self.metal = catalogue[self.electrode.material]
-        self.electrolytes = by_role[Role.ELECTROLYTE]
-        self.interlayer = by_role[Role.INTERLAYER][0] if by_role[Role.INTERLAYER] else None
-        self.collector = by_role[Role.COLLECTOR][0] if by_role[Role.COLLECTOR] else None
-        self._check_kind(self.metal, MaterialKind.METAL)
-        for layer in (*self.electrolytes, *by_role[Role.INTERLAYER]):
-            self._check_kind(catalogue[layer.material], MaterialKind.ELECTROLYTE)
-
-    def _check_kind(self, material: Material, kind: MaterialKind) -> None:
-        if material.kind is not kind:
-            raise InputError((Violation("layers", f"{material.name} is a {material.kind}, not a {kind}"),))
-
-
 def describe(
     cell: Cell,
     catalogue: Catalogue,
@@ -154,7 +136,7 @@ def describe(
         InputError: Layers that one surrogate cannot describe.
         MaterialError: A material that is unknown, or all data that are missing, each named.
     """
-    parts = _Parts(cell, catalogue)
+    parts = Parts(cell, catalogue)
     gather = _Gather(cell, parts, catalogue, roll_radius_mm, cycled_mah_cm2)
     parameters = gather.all()
     missing = [name for name in order if name not in parameters]
@@ -171,6 +153,8 @@ def describe(
         metal=parts.metal.name,
         melting_c=gather.value(parts.metal, "melting_c"),
         web_mm=cell.electrode_diameter_mm,
+        compaction=gather.laws["compaction"],
+        composite_compaction=gather.laws["composite_compaction"],
         index={name: index for index, name in enumerate(order)},
     )
 
@@ -181,7 +165,7 @@ class _Gather:
     def __init__(
         self,
         cell: Cell,
-        parts: _Parts,
+        parts: Parts,
         catalogue: Catalogue,
         roll_radius_mm: float | None,
         cycled_mah_cm2: float | None,
@@ -195,6 +179,7 @@ class _Gather:
             raise InputError((Violation("layers", "the metal touches nothing"),))
         self._against = against
         self.contact = catalogue.interface(parts.metal.name, against.material)
+        self.laws = {"compaction": "heckel", "composite_compaction": "heckel"}
         self._found: dict[str, Parameter] = {}
 
     def all(self) -> dict[str, Parameter]:
@@ -208,6 +193,8 @@ class _Gather:
         self._tools()
         self._spectrum()
         self._service()
+        self._collectors()
+        self._composite()
         return self._found
 
     def datum(self, data: Data, name: str) -> Datum:
@@ -282,13 +269,15 @@ class _Gather:
         usual = self.datum(material, "relative_density")
         finished = given("thickness_density", layer.relative_density or usual.value)
         if material.sintered:
-            self._add(given("tap_density", 0.5), given("heckel_mpa", SINTERED_MPA))
+            self._add(given("tap_density", 0.5), given("compaction_mpa", SINTERED_MPA))
+            self._add(given("compaction_limit", 0.0))
             self._add(given("powder_softening_k", 0.0), given("powder_creep", 1e-3))
             self._add(given("capping_mpa", SINTERED_MPA), given("spring_back_mpa", SINTERED_MPA))
             self._add(given("boundary_release", 0.0))
         else:
-            self._same(material, "tap_density", "heckel_mpa", "powder_softening_k", "powder_creep", "capping_mpa")
+            self._same(material, "tap_density", "powder_softening_k", "powder_creep", "capping_mpa")
             self._same(material, "spring_back_mpa", "boundary_release")
+            self._compaction(material, "compaction")
         self._same(material, "boundary_share", "boundary_energy_ev", "activation_volume_cm3_mol", "permittivity")
         self._add(of("boundary_f_cm2", self.datum(material, "boundary_capacitance_f_cm2")))
         if layer.powder:
@@ -328,9 +317,9 @@ class _Gather:
             "weibull_modulus",
         ):
             self._add(given(name, 1.0))
-        for name in ("heckel_mpa", "capping_mpa", "crack_mpa", "damage_mpa"):
+        for name in ("compaction_mpa", "capping_mpa", "crack_mpa", "damage_mpa"):
             self._add(given(name, SINTERED_MPA))
-        self._add(given("tap_density", 0.5), given("powder_creep", 1e-3))
+        self._add(given("tap_density", 0.5), given("powder_creep", 1e-3), given("compaction_limit", 0.0))
         for name in ("boundary_share", "boundary_energy_ev", "boundary_release", "activation_volume_cm3_mol"):
             self._add(given(name, 0.0))
         for name in ("permittivity", "boundary_f_cm2", "spring_back_mpa"):
@@ -381,3 +370,117 @@ class _Gather:
             self._add(combine("stripped_um", plated.value * self._cycled_mah_cm2, plated))
         # Between two metal electrodes what one side loses the other gains.
         self._add(given("breathing_share", 0.0 if cell.interfaces > 1 else 1.0))
+
+    def _compaction(self, material: Material, name: str, hardened: float = 1.0) -> None:
+        """The law of first loading that the material has data for: the special ones first, Heckel's line last."""
+        limit = given(f"{name}_limit", 0.0)
+        if "kawakita_mpa" in material:
+            self.laws[name] = "kawakita"
+            scale, limit = (
+                self.datum(material, "kawakita_mpa"),
+                of(limit.name, self.datum(material, "kawakita_limit")),
+            )
+        elif "panelli_ambrosio_mpa" in material:
+            self.laws[name] = "panelli-ambrosio"
+            scale = self.datum(material, "panelli_ambrosio_mpa")
+        else:
+            scale = self.datum(material, "heckel_mpa")
+        self._add(combine(f"{name}_mpa", hardened * scale.value, scale), limit)
+
+    def _collectors(self) -> None:
+        """Contacts of collectors with what lies beside them; a lamination measures its own joint alone."""
+        metals = [] if self._parts.lamination else self._parts.metal_faces
+        backs = [] if self._parts.lamination else self._parts.back_faces
+        # The core takes one kind of contact with metal: that of the hardest pair stands for all.
+        self._face("collector", max(metals, key=self._hardness_mpa, default=None), len(metals))
+        self._face("back", backs[0] if backs else None, len(backs))
+        self._add(given("collector_ms_cm", 1.0), given("back_ms_cm", 0.0))
+        if metals:
+            data = [self.datum(self._catalogue[layer.material], CONDUCTING) for pair in metals for layer in pair]
+            self._add(of("collector_ms_cm", min(data, key=lambda datum: datum.value)))
+        if backs and backs[0][1] is self._parts.composite:
+            self._add(of("back_ms_cm", self.datum(self._catalogue[backs[0][1].material], CONDUCTING)))
+
+    def _hardness_mpa(self, pair: tuple[Layer, Layer]) -> float:
+        return min(self._hardness(self._catalogue[layer.material]).value for layer in pair)
+
+    def _hardness(self, material: Material) -> Datum:
+        """Hardness, MPa; where none is stated, three times the yield stress (Tabor, The Hardness of Metals)."""
+        if "hardness_gpa" in material:
+            datum = self.datum(material, "hardness_gpa")
+            return replace(datum, value=1e3 * datum.value)
+        if "hardness_mpa" in material:
+            return self.datum(material, "hardness_mpa")
+        datum = self.datum(material, "yield_stress_mpa")
+        return replace(datum, value=3 * datum.value)
+
+    def _face(self, name: str, pair: tuple[Layer, Layer] | None, count: int) -> None:
+        """One kind of contact between a collector and its neighbour."""
+        self._add(given(f"{name}_faces", float(count)))
+        if pair is None:
+            for field_ in ("stiffness_mpa", "hardness_mpa", "spacing_um"):
+                self._add(given(f"{name}_{field_}", 1.0))
+            self._add(given(f"{name}_film_ohm_cm2", 0.0))
+            return
+        collector, other = (self._catalogue[layer.material] for layer in pair)
+        moduli = [self.datum(material, "youngs_modulus_gpa") for material in (collector, other)]
+        poisson = [self.value(material, "poisson_ratio") for material in (collector, other)]
+        slopes = [self.datum(material, "rms_slope") for material in (collector, other)]
+        modulus = contact_modulus_mpa(moduli[0].value, poisson[0], moduli[1].value, poisson[1])
+        slope = math.hypot(*(datum.value for datum in slopes))
+        # The softer face and the steeper one make most of the product: their priors are taken for it.
+        softer = min(moduli, key=lambda datum: datum.value)
+        steeper = max(slopes, key=lambda datum: datum.value)
+        self._add(combine(f"{name}_stiffness_mpa", modulus * slope, softer, steeper))
+        hardness = min(map(self._hardness, (collector, other)), key=lambda datum: datum.value)
+        self._add(of(f"{name}_hardness_mpa", hardness))
+        between = self._catalogue.interface(collector.name, other.name)
+        self._add(of(f"{name}_spacing_um", self.datum(between, "rough_spacing_um")))
+        films = [
+            self.datum(material, "film_ohm_cm2")
+            for material in (collector, other)
+            if material is collector or "film_ohm_cm2" in material
+        ]
+        if name == "back" and other.kind is MaterialKind.ELECTROLYTE:
+            # Ions do not cross the film of the metal.
+            self._add(given(f"{name}_film_ohm_cm2", 0.0))
+        else:
+            self._add(combine(f"{name}_film_ohm_cm2", sum(film.value for film in films), *films))
+
+    def _composite(self) -> None:
+        layer = self._parts.composite
+        if layer is None:
+            for name in ("um", "compaction_limit", "softening_k", "threshold", "exponent", "energy_ev"):
+                self._add(given(f"composite_{name}", 0.0))
+            for name in ("thickness_density", "start_density", "electrolyte_share", "ms_cm", "f_cm2", "creep"):
+                self._add(given(f"composite_{name}", 1.0))
+            self._add(given("composite_tap_density", 0.5), given("composite_compaction_mpa", SINTERED_MPA))
+            return
+        material = self._catalogue[layer.material]
+        conductor = self._catalogue[material.electrolyte]
+        share, usual = self.datum(material, "electrolyte_share"), self.datum(material, "relative_density")
+        tap = self.datum(material, "tap_density")
+        self._add(given("composite_um", layer.thickness_um), of("composite_electrolyte_share", share))
+        self._add(of("composite_tap_density", tap))
+        self._add(of("composite_softening_k", self.datum(material, "powder_softening_k")))
+        self._add(of("composite_creep", self.datum(material, "powder_creep")))
+        self._add(of("composite_threshold", self.datum(material, "percolation_threshold")))
+        self._add(of("composite_exponent", self.datum(material, "percolation_exponent")))
+        self._add(of("composite_f_cm2", self.datum(material, "inner_capacitance_f_cm2")))
+        if material.values.keys() & {"heckel_mpa", "kawakita_mpa", "panelli_ambrosio_mpa"}:
+            self._compaction(material, "composite_compaction")
+        else:
+            # Like its electrolyte, which carries more the more hard particles there are.
+            self._compaction(conductor, "composite_compaction", _core.hardened_by(1 - share.value))
+        # The conductivity of a pellet, without that pellet's pores.
+        pellet, exponent = self.datum(conductor, IONIC), self.datum(conductor, "density_exponent")
+        dense = pellet.value * self.value(conductor, "conductivity_density") ** -exponent.value
+        self._add(combine("composite_ms_cm", dense, pellet))
+        self._add(of("composite_energy_ev", self.datum(conductor, "conductivity_energy_ev")))
+        if layer.powder:
+            # The thickness is that of the finished layer, at its usual density.
+            start, finished = combine("composite_start_density", tap.value, tap, scale="exact"), usual.value
+        else:
+            finished = layer.relative_density or usual.value
+            start = given("composite_start_density", finished)
+        self._add(start, given("composite_thickness_density", finished))

@@ -187,6 +187,8 @@ def medians(cell: Cell) -> Law:
     Raises:
         MaterialError: A material, or a pair of metal and electrolyte, that the twin does not know.
     """
+    if any(layer.role is Role.COMPOSITE for layer in cell.layers):
+        raise MaterialError((Violation("layers", "the twin has no composite electrodes: leave the layer out"),))
     metals = [layer for layer in cell.layers if layer.role is Role.ELECTRODE]
     metal = _name(metals[0].material) if metals else ""
     if metal not in _METALS:

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::lanes::{self, Lanes};
 use crate::measured::{ELEMENTS, QUALITIES, Qualities, Ready};
 use crate::parameters::{NAMES, Parameters};
-use crate::protocol::{Measured, Model, Step, Structure};
+use crate::protocol::{Layers, Measured, Model, Step, Structure};
 use crate::scalar::{Dual, Scalar, Single};
 
 /// Most stages of one protocol.
@@ -85,54 +85,26 @@ impl Protocols {
                 "stages and measurement do not have the same number of protocols".to_owned(),
             );
         }
-        let mut wrong: Vec<String> = Vec::new();
-        for (field, name) in machine.stage_fields().iter().enumerate() {
-            let bad = settings.iter().enumerate().find(|(i, v)| {
-                i % STAGE_FIELDS == field
-                    && !match *name {
-                        "temperature_c" => (-200.0..limit_c).contains(*v),
-                        "dwell_s" => v.is_finite() && **v >= 0.0,
-                        "passes" => (1.0..=1000.0).contains(*v) && v.fract() == 0.0,
-                        _ => v.is_finite() && **v > 0.0,
-                    }
+        let (of_stage, of_measurement) = (
+            machine.stage_fields().map(|name| Range::of(name, limit_c)),
+            MEASURED_NAMES.map(|name| Range::of(name, limit_c)),
+        );
+        // Nearly always all is well: that is seen in one pass.
+        if !(all_hold(&settings, &of_stage) && all_hold(&measured, &of_measurement)) {
+            let mut wrong = refusals(&settings, &of_stage, |row| {
+                format!("protocol {}, stage {}", row / stages, row % stages)
             });
-            if let Some((i, value)) = bad {
-                let stage = i / STAGE_FIELDS;
-                wrong.push(format!(
-                    "{name}: {value} (protocol {}, stage {}) is not allowed, give {}",
-                    stage / stages,
-                    stage % stages,
-                    allowed(name, limit_c)
-                ));
-            }
+            wrong.extend(refusals(&measured, &of_measurement, |row| {
+                format!("protocol {row}")
+            }));
+            return Err(wrong.join("; "));
         }
-        for (field, name) in MEASURED_NAMES.iter().enumerate() {
-            let bad = measured.iter().enumerate().find(|(i, v)| {
-                i % MEASURED_FIELDS == field
-                    && !match *name {
-                        "measure_at_c" => (-200.0..limit_c).contains(*v),
-                        "release_mpa_s" => v.is_finite() && **v > 0.0,
-                        _ => v.is_finite() && **v >= 0.0,
-                    }
-            });
-            if let Some((i, value)) = bad {
-                wrong.push(format!(
-                    "{name}: {value} (protocol {}) is not allowed, give {}",
-                    i / MEASURED_FIELDS,
-                    allowed(name, limit_c)
-                ));
-            }
-        }
-        if wrong.is_empty() {
-            Ok(Self {
-                machine,
-                stages,
-                settings,
-                measured,
-            })
-        } else {
-            Err(wrong.join("; "))
-        }
+        Ok(Self {
+            machine,
+            stages,
+            settings,
+            measured,
+        })
     }
 
     /// Number of protocols.
@@ -215,15 +187,81 @@ impl Protocols {
     }
 }
 
-fn allowed(name: &str, limit_c: f64) -> String {
-    match name {
-        "temperature_c" | "measure_at_c" => {
-            format!("-200 °C to below the melting point of the metal, {limit_c} °C")
+/// What a setting may be: from `least` to below `end`, and whole where it counts something.
+#[derive(Clone, Copy)]
+struct Range {
+    name: &'static str,
+    least: f64,
+    end: f64,
+    whole: bool,
+}
+
+impl Range {
+    fn of(name: &'static str, limit_c: f64) -> Self {
+        let (least, end) = match name {
+            "temperature_c" | "measure_at_c" => (-200.0, limit_c),
+            "dwell_s" | "measure_at_mpa" | "settle_s" => (0.0, f64::INFINITY),
+            "passes" => (1.0, 1001.0),
+            _ => (f64::from_bits(1), f64::INFINITY),
+        };
+        let whole = name == "passes";
+        Self {
+            name,
+            least,
+            end,
+            whole,
         }
-        "dwell_s" | "measure_at_mpa" | "settle_s" => "a finite number, zero or above".to_owned(),
-        "passes" => "a whole number from 1 to 1000".to_owned(),
-        _ => "a finite number above zero".to_owned(),
     }
+
+    /// Whether `value` is allowed; NaN never is.
+    #[inline(always)]
+    fn holds(&self, value: f64) -> bool {
+        (self.least <= value) & (value < self.end) & (!self.whole || value.fract() == 0.0)
+    }
+
+    /// What is allowed, in words.
+    fn words(&self) -> String {
+        match self.name {
+            "temperature_c" | "measure_at_c" => format!(
+                "-200 °C to below the melting point of the metal, {} °C",
+                self.end
+            ),
+            "passes" => "a whole number from 1 to 1000".to_owned(),
+            _ if self.least == 0.0 => "a finite number, zero or above".to_owned(),
+            _ => "a finite number above zero".to_owned(),
+        }
+    }
+}
+
+/// Whether every row of `values` is allowed.
+fn all_hold<const N: usize>(values: &[f64], ranges: &[Range; N]) -> bool {
+    values.chunks_exact(N).all(|row| {
+        let mut fine = true;
+        for (value, range) in row.iter().zip(ranges) {
+            fine &= range.holds(*value);
+        }
+        fine
+    })
+}
+
+/// The first value of each setting that is not allowed, with its place.
+fn refusals<const N: usize>(
+    values: &[f64],
+    ranges: &[Range; N],
+    place: impl Fn(usize) -> String,
+) -> Vec<String> {
+    ranges
+        .iter()
+        .enumerate()
+        .filter_map(|(field, range)| {
+            let column = values.iter().skip(field).step_by(N);
+            let (row, value) = column.enumerate().find(|(_, v)| !range.holds(**v))?;
+            let (name, place, words) = (range.name, place(row), range.words());
+            Some(format!(
+                "{name}: {value} ({place}) is not allowed, give {words}"
+            ))
+        })
+        .collect()
 }
 
 /// Parameter draws of one kind of cell, checked.
@@ -238,20 +276,20 @@ impl Draws {
     /// `values` holds rows of `parameters::NAMES.len()` numbers.
     ///
     /// # Errors
-    /// The first draw that is not allowed, with all its values that are not; draws with and without an interlayer.
+    /// The first draw that is not allowed, with all its values that are not; draws with and without the same layer.
     pub fn new(structure: Structure, values: Vec<f64>) -> Result<Self, String> {
         let mut structure = structure;
         for (draw, row) in values.chunks(NAMES.len()).enumerate() {
             let p =
                 Parameters::new(row).map_err(|wrong| format!("parameter draw {draw}: {wrong}"))?;
-            let interlayer = p.interlayer_um > 0.0;
-            if draw > 0 && interlayer != structure.interlayer {
+            let layers = Layers::of(&p);
+            if draw > 0 && layers != structure.layers {
                 return Err(format!(
-                    "parameter draw {draw}: interlayer_um: {} is not allowed, give all draws an interlayer or none",
-                    p.interlayer_um
+                    "parameter draw {draw}: interlayer_um, collector_faces, back_faces or composite_um is zero here and \
+                     not in the draws before (or the other way round): give all draws the same layers"
                 ));
             }
-            structure.interlayer = interlayer;
+            structure.layers = layers;
         }
         Ok(Self { structure, values })
     }

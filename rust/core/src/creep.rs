@@ -45,8 +45,12 @@ pub struct Creep<S = f64> {
     pub exponent: S,
     /// `Q / R`, K.
     energy_k: S,
+    /// `Q / (n R)`, K.
+    softening_k: S,
     /// `tau`, s.
     pub time_s: S,
+    /// `1 / tau`, 1/s.
+    pace_s: S,
 }
 
 impl<S: Scalar> Creep<S> {
@@ -54,10 +58,14 @@ impl<S: Scalar> Creep<S> {
     #[must_use]
     #[inline(always)]
     pub fn new(exponent: S, energy_kj_mol: S, rate_s: S) -> Self {
+        let energy_k = energy_kj_mol.scale(1.0 / GAS_KJ_MOL_K);
+        let pace_s = exponent.shift(1.0) * rate_s;
         Self {
             exponent,
-            energy_k: energy_kj_mol.scale(1.0 / GAS_KJ_MOL_K),
-            time_s: S::of(1.0) / (exponent.shift(1.0) * rate_s),
+            energy_k,
+            softening_k: energy_k / exponent,
+            time_s: S::of(1.0) / pace_s,
+            pace_s,
         }
     }
 
@@ -70,7 +78,13 @@ impl<S: Scalar> Creep<S> {
     /// How many times softer the metal is than at 25 °C, at equal strain rate.
     #[inline(always)]
     pub fn softening(&self, inverse_heat: S) -> S {
-        (inverse_heat * self.energy_k / self.exponent).exp()
+        self.log_softening(inverse_heat).exp()
+    }
+
+    /// Its logarithm.
+    #[inline(always)]
+    pub fn log_softening(&self, inverse_heat: S) -> S {
+        inverse_heat * self.softening_k
     }
 
     /// `q^(n+1)`.
@@ -89,7 +103,7 @@ impl<S: Scalar> Creep<S> {
         let rise = q1 - q0;
         let moves = rise.abs().above(q0.at_least(q1).scale(FLAT));
         let lasts = ramp_s.above(zero);
-        let jump = start.at_least(power1) + power1 * ramp_s.at_least(zero) / self.time_s;
+        let jump = start.at_least(power1) + power1 * ramp_s.at_least(zero) * self.pace_s;
         let rise = S::choose(moves, rise, S::of(1.0));
         let ramp_s = S::choose(lasts, ramp_s, S::of(1.0));
         // What creep alone adds to Z up to drive q.
@@ -109,7 +123,7 @@ impl<S: Scalar> Creep<S> {
     /// `Z` after `hold_s` at a constant drive whose [`Self::power`] is given.
     #[inline(always)]
     pub fn hold(&self, closure: S, power: S, hold_s: S) -> S {
-        closure.at_least(power) + power * hold_s / self.time_s
+        closure.at_least(power) + power * hold_s * self.pace_s
     }
 
     /// Stress in MPa at which metal flows with `rate_s`, by an inverted sinh law.

@@ -9,9 +9,10 @@
 //! stack breathes. Both are given beside the fixed load.
 
 use crate::compaction;
+use crate::composite;
 use crate::failure;
 use crate::interface::{Contact, CurrentLimits, Lives, Service};
-use crate::protocol::{Model, Path};
+use crate::protocol::{Collectors, Model, Path};
 use crate::scalar::Scalar;
 
 /// What the qualities are called, in the order of [`Model::qualities`].
@@ -30,7 +31,7 @@ pub const QUALITIES: [&str; 11] = [
 ];
 
 /// What the elements are called, in the order of [`Model::elements`].
-pub const ELEMENTS: [&str; 31] = [
+pub const ELEMENTS: [&str; 39] = [
     "bulk_ohm_cm2",
     "boundary_ohm_cm2",
     "interlayer_ohm_cm2",
@@ -38,15 +39,21 @@ pub const ELEMENTS: [&str; 31] = [
     "constriction_ohm_cm2",
     "transfer_ohm_cm2",
     "interphase_ohm_cm2",
+    "collector_ohm_cm2",
+    "back_ohm_cm2",
+    "composite_ohm_cm2",
     "bulk_f_cm2",
     "boundary_f_cm2",
     "interlayer_f_cm2",
     "joint_f_cm2",
     "constriction_f_cm2",
     "interface_f_cm2",
+    "back_f_cm2",
+    "composite_f_cm2",
     "arc_exponent",
     "wave_contact_share",
     "rough_contact_share",
+    "back_contact_share",
     "focusing_length_mm",
     "waviness_factor",
     "roughness_factor",
@@ -54,6 +61,8 @@ pub const ELEMENTS: [&str; 31] = [
     "edge_factor",
     "conductivity_ms_cm",
     "density_under_pressure",
+    "composite_density",
+    "composite_ms_cm",
     "stripping_limit_ma_cm2",
     "plating_limit_ma_cm2",
     "creep_short_cycles",
@@ -87,6 +96,10 @@ pub struct Ready<S> {
     pub path: Path<S>,
     /// Share of the interlayer that touches the electrolyte.
     pub joined: S,
+    /// Collectors.
+    pub collectors: Collectors<S>,
+    /// `ln 1/(1-D)` of the composite electrode, released.
+    pub composite: S,
     /// Share of the soft metal that has flowed out.
     pub extruded: S,
     /// `ln 1/(1-D)` of the electrolyte, released.
@@ -122,13 +135,58 @@ impl<S: Scalar> Parts<S> {
     }
 }
 
+/// What the current crosses beside electrolyte and interfaces, Ω cm², all of it in series.
+#[derive(Clone, Copy, Debug)]
+struct Ends<S> {
+    /// Collectors on soft metal or on each other.
+    collector: S,
+    /// Collectors on electrolyte or composite.
+    back: S,
+    /// Composite electrode.
+    composite: S,
+    /// Its effective ionic conductivity, S/cm.
+    composite_s_cm: S,
+}
+
 impl<S: Scalar> Model<S> {
+    #[inline(always)]
+    fn ends(&self, ready: &Ready<S>) -> Ends<S> {
+        let (p, layers) = (&self.p, self.structure.layers);
+        let zero = S::of(0.0);
+        let (mut collector, mut back, mut ionic, mut composite_s_cm) = (zero, zero, zero, zero);
+        if layers.collector {
+            let one = self
+                .metal_face()
+                .ohm_cm2(ready.collectors.metal, p.collector_ms_cm.scale(1e-3));
+            collector = p.collector_faces * one;
+        }
+        if layers.composite {
+            let (conducting, thickness_cm) = self.composite_path(ready);
+            composite_s_cm = conducting;
+            ionic = composite::ohm_cm2(thickness_cm, conducting);
+        }
+        if layers.back {
+            let behind = S::choose(
+                p.back_ms_cm.above(zero),
+                p.back_ms_cm.scale(1e-3),
+                ready.path.conductivity_s_cm,
+            );
+            back = p.back_faces * self.back_face().ohm_cm2(ready.collectors.back, behind);
+        }
+        Ends {
+            collector,
+            back,
+            composite: ionic,
+            composite_s_cm,
+        }
+    }
+
     #[inline(always)]
     fn parts(&self, ready: &Ready<S>) -> Parts<S> {
         let p = &self.p;
         let carrying = ready.contact.carrying();
         let (mut interlayer, mut joint) = (S::of(0.0), S::of(0.0));
-        if self.structure.interlayer {
+        if self.structure.layers.interlayer {
             let thermal =
                 crate::interface::arrhenius(p.interlayer_energy_ev, ready.service.inverse_heat);
             interlayer = p.interlayer_um.scale(0.1) / (thermal * p.interlayer_ms_cm);
@@ -168,12 +226,16 @@ impl<S: Scalar> Model<S> {
             return only;
         }
         let service = &ready.service;
-        let layered = self.structure.formation || self.structure.interlayer;
+        let ends = self.ends(ready);
+        let layered = self.structure.formation || self.structure.layers.interlayer;
         [
             interface,
             ready.path.bulk_ohm_cm2
                 + ready.path.boundary_ohm_cm2
-                + interface.scale(f64::from(self.structure.interfaces)),
+                + interface.scale(f64::from(self.structure.interfaces))
+                + ends.collector
+                + ends.back
+                + ends.composite,
             absent,
             CurrentLimits::new(&ready.contact, service, &self.p).critical(),
             Lives::new(&ready.contact, service, &self.p).all,
@@ -200,7 +262,7 @@ impl<S: Scalar> Model<S> {
             |permittivity: S, thickness_cm: S| permittivity.scale(VACUUM_F_CM) / thickness_cm;
         let gap = contact.carrying().complement().at_least(S::of(1e-12));
         let (mut interlayer_f, mut joint_f) = (S::of(0.0), S::of(0.0));
-        if self.structure.interlayer {
+        if self.structure.layers.interlayer {
             interlayer_f = slab(p.interlayer_permittivity, p.interlayer_um.scale(1e-4));
             joint_f = p.interface_f_cm2 * ready.joined;
         }
@@ -208,6 +270,10 @@ impl<S: Scalar> Model<S> {
         let limits = CurrentLimits::new(contact, service, p);
         let lives = Lives::new(contact, service, p);
         let clamp = self.clamped(ready);
+        let ends = self.ends(ready);
+        let open = ready.collectors.back.complement().at_least(S::of(1e-12));
+        let absent = |there: bool, value: S| if there { value } else { S::of(0.0) };
+        let layers = self.structure.layers;
         [
             path.bulk_ohm_cm2,
             path.boundary_ohm_cm2,
@@ -216,15 +282,21 @@ impl<S: Scalar> Model<S> {
             parts.constriction,
             parts.transfer,
             parts.interphase,
+            ends.collector,
+            ends.back,
+            ends.composite,
             slab(p.permittivity, path.thickness_cm),
             p.boundary_f_cm2,
             interlayer_f,
             joint_f,
             slab(gap, p.gap_um.scale(1e-4)),
             p.interface_f_cm2 * contact.carrying(),
+            absent(layers.back, slab(open, p.gap_um.scale(1e-4))),
+            absent(layers.composite, p.composite_f_cm2),
             p.arc_exponent,
             contact.wave_share,
             contact.rough_share,
+            ready.collectors.back,
             Self::focus_cm(ready).scale(10.0),
             uneven.waviness,
             uneven.roughness,
@@ -232,6 +304,8 @@ impl<S: Scalar> Model<S> {
             uneven.edge,
             path.conductivity_s_cm.scale(1e3),
             path.density,
+            absent(layers.composite, compaction::density(ready.composite)),
+            ends.composite_s_cm.scale(1e3),
             limits.stripping,
             limits.plating,
             lives.short,

@@ -116,10 +116,10 @@ parameters! {
     conductivity_density: Share,
     /// Exponent of conductivity in relative density.
     density_exponent: NotNegative,
-    /// Relative density of the loose powder, the origin of Heckel's line.
+    /// Relative density of the loose powder, the origin of the law of compaction.
     tap_density: Share,
-    /// Heckel yield pressure after release from the die, MPa, 25 °C.
-    heckel_mpa: Positive,
+    /// Pressure scale of the law of compaction after release from the die (Heckel's yield pressure), MPa, 25 °C.
+    compaction_mpa: Positive,
     /// Relative softening of the powder per kelvin.
     powder_softening_k: NotNegative,
     /// Growth of ln 1/(1-D) per e-fold of dwell.
@@ -218,6 +218,60 @@ parameters! {
     stripped_um: NotNegative,
     /// Share of that thickness by which the whole stack breathes.
     breathing_share: NotNegative,
+    /// Largest relative reduction of volume of the powder (Kawakita's law; others have none).
+    compaction_limit: Part,
+    /// How many contacts of a collector with soft metal or another collector the current crosses (0: none).
+    collector_faces: NotNegative,
+    /// Contact modulus times rms slope of these, MPa.
+    collector_stiffness_mpa: Positive,
+    /// Hardness of the softer side of these, MPa, 25 °C.
+    collector_hardness_mpa: Positive,
+    /// Film on them per real contact area, Ω cm².
+    collector_film_ohm_cm2: NotNegative,
+    /// Half-spacing of contacts on them, µm.
+    collector_spacing_um: Positive,
+    /// Conductivity of the poorer metal of them, mS/cm.
+    collector_ms_cm: Positive,
+    /// How many contacts of a collector with electrolyte or composite the current crosses (0: none).
+    back_faces: NotNegative,
+    /// Contact modulus times rms slope of these, MPa.
+    back_stiffness_mpa: Positive,
+    /// Hardness of the softer side of these, MPa.
+    back_hardness_mpa: Positive,
+    /// Film on them per real contact area, Ω cm².
+    back_film_ohm_cm2: NotNegative,
+    /// Half-spacing of contacts on them, µm.
+    back_spacing_um: Positive,
+    /// Electronic conductivity of the composite there, mS/cm (0: the electrolyte's ionic one).
+    back_ms_cm: NotNegative,
+    /// Thickness of the composite electrode, µm, at `composite_thickness_density` (0: none).
+    composite_um: NotNegative,
+    /// Relative density at which that thickness holds.
+    composite_thickness_density: Share,
+    /// Its relative density before the first stage.
+    composite_start_density: Share,
+    /// Its relative density as loose powder.
+    composite_tap_density: Share,
+    /// Pressure scale of its law of compaction, MPa, 25 °C.
+    composite_compaction_mpa: Positive,
+    /// Largest relative reduction of its volume (Kawakita's law; others have none).
+    composite_compaction_limit: Part,
+    /// Its softening per kelvin.
+    composite_softening_k: NotNegative,
+    /// Its growth of ln 1/(1-D) per e-fold of dwell.
+    composite_creep: Positive,
+    /// Volume of electrolyte per volume of its solid.
+    composite_electrolyte_share: Share,
+    /// Share of electrolyte below which it no longer connects.
+    composite_threshold: Part,
+    /// Exponent of its conductivity above that threshold.
+    composite_exponent: NotNegative,
+    /// Conductivity of its electrolyte without pores, mS/cm, 25 °C.
+    composite_ms_cm: Positive,
+    /// Activation energy of that, eV.
+    composite_energy_ev: NotNegative,
+    /// Capacitance of its inner surface per area of the cell, F/cm².
+    composite_f_cm2: Positive,
 }
 
 impl Parameters<f64> {

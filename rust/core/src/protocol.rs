@@ -7,7 +7,9 @@
 //!
 //! Where the first stage forms a pellet from powder, the metal is laid on after it: only the pellet remembers.
 
-use crate::compaction::{self, Powder};
+use crate::collector::Face;
+use crate::compaction::{self, Law, Powder};
+use crate::composite;
 use crate::contact;
 use crate::creep::{self, Creep};
 use crate::failure;
@@ -26,17 +28,50 @@ const OVERPRESS: f64 = 1.5;
 /// Share of the interlayer that opens when it is damaged for certain (assumed).
 const TORN_SHARE: f64 = 0.1;
 
+/// Pressure below which none is counted, MPa: far under every other, so that logarithms stay finite.
+const NO_PRESSURE_MPA: f64 = 1e-300;
+
 /// What kind of cell it is; everything else is a number in [`Parameters`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Structure {
     /// Metal on metal (electronic contact) instead of metal on electrolyte.
     pub lamination: bool,
     /// The first stage forms the electrolyte from powder, without the metal.
     pub formation: bool,
-    /// There is an interlayer between metal and electrolyte.
-    pub interlayer: bool,
     /// How many metal | electrolyte contacts the current crosses.
     pub interfaces: u32,
+    /// How the powder of the electrolyte compacts.
+    pub law: Law,
+    /// How the powder of the composite electrode compacts.
+    pub composite_law: Law,
+    /// Which further layers there are.
+    pub layers: Layers,
+}
+
+/// Layers that a cell may have beside metal and electrolyte: where their parameters are above zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Layers {
+    /// There is an interlayer between metal and electrolyte.
+    pub interlayer: bool,
+    /// Collectors touch the metal.
+    pub collector: bool,
+    /// A collector touches the electrolyte or the composite.
+    pub back: bool,
+    /// There is a composite electrode.
+    pub composite: bool,
+}
+
+impl Layers {
+    /// As one parameter draw says.
+    #[must_use]
+    pub fn of(p: &Parameters) -> Self {
+        Self {
+            interlayer: p.interlayer_um > 0.0,
+            collector: p.collector_faces > 0.0,
+            back: p.back_faces > 0.0,
+            composite: p.composite_um > 0.0,
+        }
+    }
 }
 
 /// One ramp and hold between platens, or one nip of a roller.
@@ -80,6 +115,15 @@ pub struct Path<S> {
     pub density: S,
 }
 
+/// Shares in contact of the collectors; 1 where there are none.
+#[derive(Clone, Copy, Debug)]
+pub struct Collectors<S> {
+    /// On soft metal or another collector.
+    pub metal: S,
+    /// On electrolyte or composite.
+    pub back: S,
+}
+
 /// One parameter draw of one kind of cell, prepared for many protocols.
 #[derive(Clone, Copy, Debug)]
 pub struct Model<S = f64> {
@@ -90,8 +134,15 @@ pub struct Model<S = f64> {
     /// Creep of its metal.
     pub creep: Creep<S>,
     powder: Powder<S>,
+    composite_powder: Powder<S>,
     touch_power: S,
     start_heckel: S,
+    composite_start: S,
+    log_short: S,
+    /// Reciprocals of parameters that every stage divides by.
+    per_short_mpa: S,
+    per_bond_s: S,
+    per_electrolyte_mm: S,
     /// `s^-n` of the hardened flow stress.
     pub(crate) flow_power: S,
 }
@@ -99,8 +150,9 @@ pub struct Model<S = f64> {
 /// What a cell remembers while it is pressed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory<S> {
-    /// Pressure on the cell now, MPa.
+    /// Pressure on the cell now, MPa, and its logarithm.
     pub pressure: S,
+    pub log_pressure: S,
     /// `z^(n+1)` of the metal contact.
     pub closure: S,
     /// Highest pressure the metal contact has seen, MPa.
@@ -111,6 +163,8 @@ pub(crate) struct Memory<S> {
     pub reacted_s: S,
     /// `ln 1/(1-D)` of the electrolyte.
     pub heckel: S,
+    /// `ln 1/(1-D)` of the composite electrode.
+    pub composite: S,
     /// `∫ (q/s)^n dt` of the squeeze film, s.
     pub squeeze: S,
     /// Thickness of the rolled foil over its start.
@@ -132,13 +186,28 @@ impl<S: Scalar> Model<S> {
             p,
             creep,
             powder: Powder {
-                tap: compaction::heckel_variable(p.tap_density),
-                yield_mpa: p.heckel_mpa,
+                law: structure.law,
+                tap: p.tap_density,
+                scale_mpa: p.compaction_mpa,
+                limit: p.compaction_limit,
                 softening_k: p.powder_softening_k,
                 creep: p.powder_creep,
             },
+            composite_powder: Powder {
+                law: structure.composite_law,
+                tap: p.composite_tap_density,
+                scale_mpa: p.composite_compaction_mpa,
+                limit: p.composite_compaction_limit,
+                softening_k: p.composite_softening_k,
+                creep: p.composite_creep,
+            },
             touch_power: creep.power(p.touch_mpa),
             start_heckel: compaction::heckel_variable(p.start_density),
+            composite_start: compaction::heckel_variable(p.composite_start_density),
+            log_short: p.short_mpa.ln(),
+            per_short_mpa: S::of(1.0) / p.short_mpa,
+            per_bond_s: S::of(1.0) / p.bond_time_s,
+            per_electrolyte_mm: S::of(1.0) / p.electrolyte_mm,
             flow_power: p.flow_stress_mpa.pow(-p.creep_exponent),
         }
     }
@@ -148,11 +217,13 @@ impl<S: Scalar> Model<S> {
         let zero = S::of(0.0);
         Memory {
             pressure: zero,
+            log_pressure: S::of(NO_PRESSURE_MPA.ln()),
             closure: self.touch_power,
             peak: self.p.touch_mpa,
             bonded: zero,
             reacted_s: zero,
             heckel: self.start_heckel,
+            composite: self.composite_start,
             squeeze: zero,
             rolled: S::of(1.0),
             short: zero,
@@ -161,12 +232,23 @@ impl<S: Scalar> Model<S> {
         }
     }
 
-    /// The first stage of a formation: the powder alone in its die.
+    /// The composite electrode under a stage, from powder on.
+    #[inline(always)]
+    fn press_composite(&self, m: &mut Memory<S>, step: &Step<S>) {
+        if self.structure.layers.composite {
+            m.composite =
+                self.composite_powder
+                    .press(m.composite, step.load, step.temperature_c, step.span);
+        }
+    }
+
+    /// The first stage of a formation: the powder in its die, without the metal.
     #[inline(always)]
     fn form(&self, m: &mut Memory<S>, step: &Step<S>) {
         m.heckel = self
             .powder
             .press(m.heckel, step.load, step.temperature_c, step.span);
+        self.press_composite(m, step);
         m.crack = m.crack + failure::weibull(step.load, self.p.capping_mpa, self.p.weibull_modulus);
     }
 
@@ -175,10 +257,15 @@ impl<S: Scalar> Model<S> {
     fn press(&self, m: &mut Memory<S>, step: &Step<S>) {
         let p = &self.p;
         let heat = creep::inverse_heat(step.temperature_c);
-        let soft = self.creep.softening(heat);
+        // Powers by logarithms: each stage takes that of its load once.
+        let log_soft = self.creep.log_softening(heat);
+        let soft = log_soft.exp();
+        let log_load = step.load.at_least(S::of(NO_PRESSURE_MPA)).ln();
+        let (log0, log1) = (m.log_pressure + log_soft, log_load + log_soft);
         let ramp_s = (step.load - m.pressure).abs() / step.rate;
         let (q0, q1) = (m.pressure * soft, step.load * soft);
-        let (power0, power1) = (self.creep.power(q0), self.creep.power(q1));
+        let n1 = p.creep_exponent.shift(1.0);
+        let (power0, power1) = ((log0 * n1).exp(), (log1 * n1).exp());
         m.closure = self
             .creep
             .ramp(m.closure, (q0, power0), (q1, power1), ramp_s);
@@ -186,13 +273,14 @@ impl<S: Scalar> Model<S> {
         m.peak = m.peak.at_least(step.load);
 
         let under_load_s = step.span + ramp_s.scale(0.5);
-        m.bonded = m.bonded + under_load_s * self.creep.speed(heat) / p.bond_time_s;
+        m.bonded = m.bonded + under_load_s * self.creep.speed(heat) * self.per_bond_s;
         m.reacted_s =
             m.reacted_s + (step.span + ramp_s) * interface::arrhenius(p.interphase_energy_ev, heat);
         let n = p.creep_exponent;
         let dose = failure::power_dose((q0, power0), (q1, power1), n, ramp_s, step.span);
         m.squeeze = m.squeeze + dose * self.flow_power;
         m.pressure = step.load;
+        m.log_pressure = log_load;
         if self.structure.lamination {
             return;
         }
@@ -201,11 +289,12 @@ impl<S: Scalar> Model<S> {
         m.heckel = self
             .powder
             .press(m.heckel, step.load, step.temperature_c, step.span);
-        let (s0, s1) = (q0 / p.short_mpa, q1 / p.short_mpa);
+        self.press_composite(m, step);
+        let (s0, s1) = (q0 * self.per_short_mpa, q1 * self.per_short_mpa);
         let m1 = p.short_exponent.shift(1.0);
         let dose = failure::power_dose(
-            (s0, s0.pow(m1)),
-            (s1, s1.pow(m1)),
+            (s0, ((log0 - self.log_short) * m1).exp()),
+            (s1, ((log1 - self.log_short) * m1).exp()),
             p.short_exponent,
             ramp_s,
             step.span,
@@ -217,8 +306,8 @@ impl<S: Scalar> Model<S> {
     /// Connected porosity and thinness of what keeps the metals apart, 1 for the published pellets.
     #[inline(always)]
     pub(crate) fn porosity(&self, heckel: S) -> S {
-        let pores = failure::pore_factor(compaction::density(heckel)) / self.p.electrolyte_mm;
-        if self.structure.interlayer {
+        let pores = failure::pore_factor(compaction::density(heckel)) * self.per_electrolyte_mm;
+        if self.structure.layers.interlayer {
             (pores * self.p.pinhole_share).scale(1.0 / SEEN_PINHOLES)
         } else {
             pores
@@ -232,7 +321,7 @@ impl<S: Scalar> Model<S> {
         let density = compaction::density(m.heckel);
         let strength = ((density - p.conductivity_density) * p.strength_density).exp();
         m.crack = m.crack + failure::weibull(m.peak, strength * p.crack_mpa, p.weibull_modulus);
-        if self.structure.formation || self.structure.interlayer {
+        if self.structure.formation || self.structure.layers.interlayer {
             m.damage = failure::weibull(m.peak, p.damage_mpa, p.weibull_modulus);
         }
         if self.structure.formation {
@@ -291,7 +380,7 @@ impl<S: Scalar> Model<S> {
         let (mut joined, mut pinholes) = (S::of(1.0), zero);
         if !self.structure.lamination {
             self.break_layers(m, formed_mpa);
-            if self.structure.interlayer {
+            if self.structure.layers.interlayer {
                 joined = contact::share(m.peak * kept, p.join_mpa);
                 pinholes = (-m.peak / p.pinhole_mpa).exp() * p.pinhole_share
                     + failure::probability(m.damage).scale(TORN_SHARE);
@@ -305,7 +394,9 @@ impl<S: Scalar> Model<S> {
             path: self.path(m, heat),
             joined,
             extruded,
+            collectors: self.collectors(m, soft),
             heckel: m.heckel,
+            composite: m.composite,
             short: m.short,
             crack: m.crack,
             damage: m.damage,
@@ -319,6 +410,70 @@ impl<S: Scalar> Model<S> {
                 pinholes,
             },
         }
+    }
+
+    /// Shares in contact of the collectors, under the pressure that is on and the touch that stays.
+    #[inline(always)]
+    fn collectors(&self, m: &Memory<S>, softening: S) -> Collectors<S> {
+        let (p, layers) = (&self.p, self.structure.layers);
+        let pressure = m.pressure + p.touch_mpa;
+        let one = S::of(1.0);
+        Collectors {
+            metal: if layers.collector {
+                self.metal_face().share(pressure * softening)
+            } else {
+                one
+            },
+            back: if layers.back {
+                self.back_face().share(pressure)
+            } else {
+                one
+            },
+        }
+    }
+
+    /// Collectors on soft metal or on another collector.
+    #[inline(always)]
+    pub(crate) fn metal_face(&self) -> Face<S> {
+        Face {
+            stiffness_mpa: self.p.collector_stiffness_mpa,
+            hardness_mpa: self.p.collector_hardness_mpa,
+            film_ohm_cm2: self.p.collector_film_ohm_cm2,
+            spacing_um: self.p.collector_spacing_um,
+        }
+    }
+
+    /// Collectors on electrolyte or composite.
+    #[inline(always)]
+    pub(crate) fn back_face(&self) -> Face<S> {
+        Face {
+            stiffness_mpa: self.p.back_stiffness_mpa,
+            hardness_mpa: self.p.back_hardness_mpa,
+            film_ohm_cm2: self.p.back_film_ohm_cm2,
+            spacing_um: self.p.back_spacing_um,
+        }
+    }
+
+    /// Effective ionic conductivity of the composite, S/cm, and its thickness, cm, under the present pressure.
+    #[inline(always)]
+    pub(crate) fn composite_path(&self, ready: &Ready<S>) -> (S, S) {
+        let p = &self.p;
+        let density = compaction::density(compaction::under_pressure(
+            ready.composite,
+            ready.pressure_mpa,
+            p.spring_back_mpa,
+        ));
+        let connected = composite::connected(
+            p.composite_electrolyte_share * density,
+            p.composite_threshold,
+            p.composite_exponent,
+        );
+        let thermal = interface::arrhenius(p.composite_energy_ev, ready.service.inverse_heat);
+        let thickness_cm = (p.composite_um * p.composite_thickness_density / density).scale(1e-4);
+        (
+            (thermal * p.composite_ms_cm * connected).scale(1e-3),
+            thickness_cm,
+        )
     }
 
     /// The way of the current through the electrolyte (or, in a lamination, through the metal).

@@ -6,6 +6,8 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
+use crate::error_function;
+
 /// Arithmetic that plain numbers, dual numbers and lanes know.
 pub trait Scalar:
     Copy
@@ -46,6 +48,9 @@ pub trait Scalar:
     /// `x^y` for `x >= 0`; 0 at `x = 0`, where slopes are taken as zero.
     #[must_use]
     fn pow(self, y: Self) -> Self;
+    /// Error function of a number that is not negative.
+    #[must_use]
+    fn erf(self) -> Self;
 
     /// The larger of two; derivatives follow the larger.
     #[inline(always)]
@@ -111,6 +116,9 @@ impl Scalar for f64 {
     }
     fn pow(self, y: Self) -> Self {
         if self > 0.0 { self.powf(y) } else { 0.0 }
+    }
+    fn erf(self) -> Self {
+        error_function::erf(self)
     }
 }
 
@@ -238,6 +246,10 @@ impl<const N: usize> Scalar for Dual<N> {
             Self::of(0.0)
         }
     }
+    fn erf(self) -> Self {
+        let slope = std::f64::consts::FRAC_2_SQRT_PI * (-self.value * self.value).exp();
+        self.chain(error_function::erf(self.value), slope)
+    }
 }
 
 impl<const N: usize> Single for Dual<N> {
@@ -254,6 +266,7 @@ mod tests {
         (x.pow(y) + x.ln() * y.sqrt() - x / y).exp_m1()
             + (-y).exp() * x.pow(S::of(2.5)).scale(0.1)
             + (x - y).abs() * x.complement()
+            + (x * y).erf()
     }
 
     #[test]

@@ -6,6 +6,11 @@
 //! `R ‖ CPE`. A depressed arc is `R / (1 + (i omega R C)^a)`: `C` is the capacitance at its summit, so the summit stays at
 //! `1/(2 pi R C)` whatever the exponent (Hsu and Mansfeld, Corrosion 57 (2001) 747). At low frequency the resistances add
 //! up to the dc ones; diffusion in the metals is not modelled.
+//!
+//! The ends of the cell: collectors on metal `R`, a collector on electrolyte or composite `R ‖ C` of the gaps, and the
+//! ions of a composite electrode as a transmission line, `3 R (x coth x - 1)/x²` with `x² = 3 i omega R C`, which is `R` at low
+//! frequency (de Levie, Electrochim. Acta 8 (1963) 751, less the capacitance at its end). A collector on an ion conductor and
+//! an electrode that is full also block a direct current: that line at low frequency is left out, as no pressure changes it.
 
 use rayon::prelude::*;
 
@@ -31,6 +36,26 @@ fn arc(ohm_cm2: f64, f_cm2: f64, exponent: f64, angular_hz: f64) -> Complex {
     Complex::new(ohm_cm2, 0.0) / (Complex::ONE + turned)
 }
 
+/// Ions along the pores of an electrode that shows `ohm_cm2` to a direct current.
+fn line(ohm_cm2: f64, f_cm2: f64, angular_hz: f64) -> Complex {
+    if ohm_cm2 <= 0.0 {
+        return Complex::ZERO;
+    }
+    let square = Complex::new(0.0, 3.0 * angular_hz * ohm_cm2 * f_cm2);
+    let along = if square.im < 1e-3 {
+        // (x coth x - 1)/x² = 1/3 - x²/45 + 2 x⁴/945 - ...
+        Complex::new(1.0 / 3.0, 0.0)
+            + square.scale(-1.0 / 45.0)
+            + (square * square).scale(2.0 / 945.0)
+    } else {
+        let root = square.sqrt();
+        let decayed = root.scale(-2.0).exp();
+        let coth = (Complex::ONE + decayed) / (Complex::ONE - decayed);
+        (root * coth - Complex::ONE) / square
+    };
+    along.scale(3.0 * ohm_cm2)
+}
+
 /// Impedance of a cell with `interfaces` contacts at a frequency in Hz; `elements` in the order of [`ELEMENTS`].
 #[must_use]
 pub fn impedance(elements: &Elements<f64>, interfaces: u32, frequency_hz: f64) -> Impedance {
@@ -42,12 +67,17 @@ pub fn impedance(elements: &Elements<f64>, interfaces: u32, frequency_hz: f64) -
         constriction,
         transfer,
         interphase,
+        collector,
+        back,
+        composite,
         bulk_f,
         boundary_f,
         interlayer_f,
         joint_f,
         constriction_f,
         interface_f,
+        back_f,
+        composite_f,
         exponent,
         ..,
     ] = *elements;
@@ -59,9 +89,11 @@ pub fn impedance(elements: &Elements<f64>, interfaces: u32, frequency_hz: f64) -
     let electrolyte =
         arc(bulk, bulk_f, 1.0, angular) + arc(boundary, boundary_f, exponent, angular);
     let count = f64::from(interfaces);
-    let all = Complex::new(interface.re * count, interface.im * count);
+    let ends = Complex::new(collector, 0.0)
+        + arc(back, back_f, 1.0, angular)
+        + line(composite, composite_f, angular);
     Impedance {
-        cell: electrolyte + all,
+        cell: electrolyte + interface.scale(count) + ends,
         interface,
     }
 }
@@ -94,11 +126,26 @@ pub fn spectra(columns: &[f64], interfaces: u32, frequency_hz: &[f64]) -> [Vec<f
 mod tests {
     use super::*;
 
+    fn place(name: &str) -> usize {
+        ELEMENTS.iter().position(|e| *e == name).unwrap()
+    }
+
     fn cell() -> Elements<f64> {
         let mut e = [0.0; ELEMENTS.len()];
-        e[..14].copy_from_slice(&[
-            8.0, 28.0, 0.0, 0.0, 4.0, 2.0, 1.0, 1e-11, 1e-10, 0.0, 0.0, 1e-9, 1e-7, 0.9,
-        ]);
+        for (name, value) in [
+            ("bulk_ohm_cm2", 8.0),
+            ("boundary_ohm_cm2", 28.0),
+            ("constriction_ohm_cm2", 4.0),
+            ("transfer_ohm_cm2", 2.0),
+            ("interphase_ohm_cm2", 1.0),
+            ("bulk_f_cm2", 1e-11),
+            ("boundary_f_cm2", 1e-10),
+            ("constriction_f_cm2", 1e-9),
+            ("interface_f_cm2", 1e-7),
+            ("arc_exponent", 0.9),
+        ] {
+            e[place(name)] = value;
+        }
         e
     }
 
@@ -123,9 +170,32 @@ mod tests {
     }
 
     #[test]
+    fn the_ends_add_their_resistances_at_low_frequency_and_nothing_but_metal_at_high() {
+        let mut e = cell();
+        e[place("collector_ohm_cm2")] = 0.5;
+        e[place("back_ohm_cm2")] = 3.0;
+        e[place("back_f_cm2")] = 1e-9;
+        e[place("composite_ohm_cm2")] = 20.0;
+        e[place("composite_f_cm2")] = 1e-3;
+        let more = |hz: f64| impedance(&e, 2, hz).cell.re - impedance(&cell(), 2, hz).cell.re;
+        assert!((more(1e-6) - 23.5).abs() < 1e-6);
+        assert!((more(1e15) - 0.5).abs() < 1e-3);
+    }
+
+    #[test]
+    fn the_line_is_smooth_where_its_series_ends_and_falls_by_45_degrees() {
+        let at = |square: f64| line(1.0 / 3.0, 1.0, square);
+        let (below, above) = (at(0.999_999e-3), at(1.000_001e-3));
+        assert!((below - above).norm() < 1e-9);
+        let high = at(1e8);
+        assert!((high.re / -high.im - 1.0).abs() < 1e-3);
+        assert!((high.norm() - 1e-4).abs() < 1e-7);
+    }
+
+    #[test]
     fn columns_are_the_cells_they_were_made_of() {
         let mut other = cell();
-        other[5] = 20.0;
+        other[place("transfer_ohm_cm2")] = 20.0;
         let columns: Vec<f64> = (0..ELEMENTS.len())
             .flat_map(|e| [cell()[e], other[e]])
             .collect();

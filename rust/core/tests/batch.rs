@@ -32,12 +32,15 @@ fn halide() -> Vec<f64> {
     row(include_str!("data/li_interlayer_halide.txt"))
 }
 
+/// Rods at both ends, and a composite electrode.
+fn full() -> Vec<f64> {
+    row(include_str!("data/li_full_cell.txt"))
+}
+
 fn structure() -> Structure {
     Structure {
-        lamination: false,
-        formation: false,
-        interlayer: false,
         interfaces: 2,
+        ..Structure::default()
     }
 }
 
@@ -124,7 +127,7 @@ fn a_protocol_has_the_same_bits_alone_and_among_others_on_one_thread_and_on_two(
 #[test]
 fn derivatives_by_every_parameter_agree_with_differences() {
     let by: Vec<usize> = (0..NAMES.len()).collect();
-    for base in [argyrodite(), halide()] {
+    for base in [argyrodite(), halide(), full()] {
         let table = protocols(2);
         let exact = batch::parameter_gradients(&draws(base.clone()), &table, &by);
         let at = |k: usize, value: f64| {
@@ -160,9 +163,18 @@ fn derivatives_by_every_parameter_agree_with_differences() {
 }
 
 #[test]
+fn draws_with_other_layers_are_refused() {
+    for other in [halide(), full()] {
+        let refusal = Draws::new(structure(), [argyrodite(), other].concat()).unwrap_err();
+        assert!(refusal.starts_with("parameter draw 1"), "{refusal}");
+        assert!(refusal.contains("composite_um"), "{refusal}");
+    }
+}
+
+#[test]
 fn elements_add_up_to_the_qualities() {
     let table = protocols(50);
-    for base in [argyrodite(), halide()] {
+    for base in [argyrodite(), halide(), full()] {
         let draws = draws(base);
         let (qualities, elements) = (
             batch::qualities(&draws, &table),
@@ -182,9 +194,18 @@ fn elements_add_up_to_the_qualities() {
             .iter()
             .map(|name| element(name, n))
             .sum();
-            let electrolyte = element("bulk_ohm_cm2", n) + element("boundary_ohm_cm2", n);
+            let rest: f64 = [
+                "bulk_ohm_cm2",
+                "boundary_ohm_cm2",
+                "collector_ohm_cm2",
+                "back_ohm_cm2",
+                "composite_ohm_cm2",
+            ]
+            .iter()
+            .map(|name| element(name, n))
+            .sum();
             assert!((interface / qualities[n] - 1.0).abs() < 1e-12);
-            assert!(((electrolyte + 2.0 * interface) / qualities[50 + n] - 1.0).abs() < 1e-12);
+            assert!(((rest + 2.0 * interface) / qualities[50 + n] - 1.0).abs() < 1e-12);
             let hot_spot: f64 = [
                 "waviness_factor",
                 "roughness_factor",
@@ -251,7 +272,7 @@ proptest! {
     ) {
         let settings: Vec<f64> = (0..2).flat_map(|i| [pressure[i], rate[i], dwell[i], heat[i]]).collect();
         let table = Protocols::new(Machine::Platen, 2, settings, vec![held, 25.0, 60.0, 1.0], MELTING_C).unwrap();
-        for base in [argyrodite(), halide()] {
+        for base in [argyrodite(), halide(), full()] {
             let found = batch::qualities(&draws(base), &table);
             for (name, value) in QUALITIES.iter().zip(found) {
                 let absent = ["contact_resistance_mohm_cm2", "damage_probability"].contains(name);

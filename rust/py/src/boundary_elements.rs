@@ -128,10 +128,10 @@ fn elastic_contact_share(
     rms_slope: f64,
     corrected: bool,
 ) -> f64 {
-    let share = if corrected {
-        elastic_share
+    let load = pressure_mpa / (modulus_mpa * rms_slope);
+    if corrected {
+        elastic_share(load)
     } else {
-        persson_share
-    };
-    share(pressure_mpa, modulus_mpa, rms_slope)
+        persson_share(load)
+    }
 }

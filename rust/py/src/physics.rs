@@ -1,13 +1,15 @@
 //! The face of `pressopt_core::batch` and `spectrum`: protocols and parameter draws in, qualities and elements out.
 
+use numpy::ndarray::Dimension;
 use numpy::{
-    IntoPyArray, PyArray3, PyArray4, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
-    PyReadonlyArray3,
+    IntoPyArray, PyArray3, PyArray4, PyArrayMethods, PyReadonlyArray, PyReadonlyArray1,
+    PyReadonlyArray2, PyReadonlyArray3,
 };
 use pressopt_core::batch::{self, Draws, Machine, Protocols};
+use pressopt_core::compaction::{self, Law};
 use pressopt_core::measured::{ELEMENTS, QUALITIES};
 use pressopt_core::parameters;
-use pressopt_core::protocol::Structure;
+use pressopt_core::protocol::{Layers, Structure};
 use pressopt_core::spectrum;
 use pyo3::prelude::*;
 
@@ -25,14 +27,18 @@ struct CellKind {
 #[pymethods]
 impl CellKind {
     #[new]
-    #[pyo3(signature = (*, lamination, rolled, formation, interfaces, melting_c))]
+    #[pyo3(signature = (
+        *, lamination, rolled, formation, interfaces, melting_c, compaction="heckel", composite_compaction="heckel"
+    ))]
     fn new(
         lamination: bool,
         rolled: bool,
         formation: bool,
         interfaces: u32,
         melting_c: f64,
-    ) -> Self {
+        compaction: &str,
+        composite_compaction: &str,
+    ) -> PyResult<Self> {
         let machine = if rolled {
             Machine::Roll
         } else {
@@ -41,14 +47,28 @@ impl CellKind {
         let structure = Structure {
             lamination,
             formation,
-            interlayer: false, // what the parameters say
             interfaces,
+            law: law("compaction", compaction)?,
+            composite_law: law("composite_compaction", composite_compaction)?,
+            layers: Layers::default(), // what the parameters say
         };
-        Self {
+        Ok(Self {
             structure,
             machine,
             melting_c,
-        }
+        })
+    }
+}
+
+/// A law of compaction by its name.
+fn law(setting: &str, name: &str) -> PyResult<Law> {
+    match name {
+        "heckel" => Ok(Law::Heckel),
+        "kawakita" => Ok(Law::Kawakita),
+        "panelli-ambrosio" => Ok(Law::PanelliAmbrosio),
+        _ => Err(refused(format!(
+            "{setting}: {name} is not allowed, give heckel, kawakita or panelli-ambrosio"
+        ))),
     }
 }
 
@@ -68,8 +88,8 @@ fn protocols(
         )));
     }
     // Copied: without the GIL another thread may write into the NumPy buffer.
-    let settings = stages.as_array().iter().copied().collect();
-    let last = measured.as_array().iter().copied().collect();
+    let settings = copied(stages);
+    let last = copied(measured);
     Protocols::new(kind.machine, shape[1], settings, last, kind.melting_c).map_err(refused)
 }
 
@@ -81,7 +101,41 @@ fn draws(kind: CellKind, values: &PyReadonlyArray2<'_, f64>) -> PyResult<Draws> 
         )));
     }
     // Copied, as the settings are.
-    Draws::new(kind.structure, values.as_array().iter().copied().collect()).map_err(refused)
+    Draws::new(kind.structure, copied(values)).map_err(refused)
+}
+
+/// All numbers of an array, row by row: as one piece where they lie so.
+fn copied<D: Dimension>(values: &PyReadonlyArray<'_, f64, D>) -> Vec<f64> {
+    match values.as_slice() {
+        Ok(piece) => piece.to_vec(),
+        Err(_) => values.as_array().iter().copied().collect(),
+    }
+}
+
+/// Draws and protocols of one call, both checked.
+fn asked(
+    kind: CellKind,
+    parameters: &PyReadonlyArray2<'_, f64>,
+    stages: &PyReadonlyArray3<'_, f64>,
+    measured: &PyReadonlyArray2<'_, f64>,
+) -> PyResult<(Draws, Protocols)> {
+    Ok((draws(kind, parameters)?, protocols(kind, stages, measured)?))
+}
+
+/// One of the core's answers to draws and protocols, flat.
+type Report = fn(&Draws, &Protocols) -> Vec<f64>;
+
+/// Numbers of every draw and protocol, shape (numbers, draws, n), by one of the core's reports.
+fn reported<'py>(
+    py: Python<'py>,
+    asked: (Draws, Protocols),
+    threads: Option<usize>,
+    (numbers, report): (usize, Report),
+) -> PyResult<Bound<'py, PyArray3<f64>>> {
+    let (draws, protocols) = asked;
+    let all = py.detach(|| on_threads(threads, || report(&draws, &protocols)))?;
+    all.into_pyarray(py)
+        .reshape([numbers, draws.len(), protocols.len()])
 }
 
 /// Qualities, shape (qualities, draws, n).
@@ -95,13 +149,8 @@ fn predict_qualities<'py>(
     measured: PyReadonlyArray2<'py, f64>,
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray3<f64>>> {
-    let (draws, protocols) = (
-        draws(kind, &parameters)?,
-        protocols(kind, &stages, &measured)?,
-    );
-    let all = py.detach(|| on_threads(threads, || batch::qualities(&draws, &protocols)))?;
-    all.into_pyarray(py)
-        .reshape([QUALITIES.len(), draws.len(), protocols.len()])
+    let asked = asked(kind, &parameters, &stages, &measured)?;
+    reported(py, asked, threads, (QUALITIES.len(), batch::qualities))
 }
 
 /// Elements behind them, shape (elements, draws, n).
@@ -115,13 +164,8 @@ fn predict_elements<'py>(
     measured: PyReadonlyArray2<'py, f64>,
     threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray3<f64>>> {
-    let (draws, protocols) = (
-        draws(kind, &parameters)?,
-        protocols(kind, &stages, &measured)?,
-    );
-    let all = py.detach(|| on_threads(threads, || batch::elements(&draws, &protocols)))?;
-    all.into_pyarray(py)
-        .reshape([ELEMENTS.len(), draws.len(), protocols.len()])
+    let asked = asked(kind, &parameters, &stages, &measured)?;
+    reported(py, asked, threads, (ELEMENTS.len(), batch::elements))
 }
 
 /// Spectra from elements of shape (elements, draws, n): real and imaginary part of the cell, then of one interface,
@@ -140,8 +184,7 @@ fn element_spectra<'py>(
             ELEMENTS.len()
         )));
     }
-    let columns: Vec<f64> = elements.as_array().iter().copied().collect();
-    let frequency: Vec<f64> = frequency_hz.as_array().iter().copied().collect();
+    let (columns, frequency) = (copied(&elements), copied(&frequency_hz));
     let interfaces = kind.structure.interfaces;
     let parts = py.detach(|| spectrum::spectra(&columns, interfaces, &frequency).concat());
     parts
@@ -158,10 +201,7 @@ fn setting_gradients<'py>(
     stages: PyReadonlyArray3<'py, f64>,
     measured: PyReadonlyArray2<'py, f64>,
 ) -> PyResult<Bound<'py, PyArray3<f64>>> {
-    let (draws, protocols) = (
-        draws(kind, &parameters)?,
-        protocols(kind, &stages, &measured)?,
-    );
+    let (draws, protocols) = asked(kind, &parameters, &stages, &measured)?;
     if draws.len() != 1 {
         return Err(refused("gradients take exactly one parameter draw"));
     }
@@ -180,13 +220,16 @@ fn parameter_gradients<'py>(
     measured: PyReadonlyArray2<'py, f64>,
     by: Vec<usize>,
 ) -> PyResult<Bound<'py, PyArray4<f64>>> {
-    let (draws, protocols) = (
-        draws(kind, &parameters)?,
-        protocols(kind, &stages, &measured)?,
-    );
+    let (draws, protocols) = asked(kind, &parameters, &stages, &measured)?;
     let all = py.detach(|| batch::parameter_gradients(&draws, &protocols, &by));
     all.into_pyarray(py)
         .reshape([draws.len(), protocols.len(), QUALITIES.len(), by.len()])
+}
+
+/// How many times more pressure a powder takes with this share of hard particles in its solid.
+#[pyfunction]
+fn hardened_by(hard_share: f64) -> f64 {
+    compaction::hardened_by(hard_share)
 }
 
 /// Names of the parameters, in the order of the columns that `predict_qualities` takes.
@@ -215,6 +258,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(element_spectra, module)?)?;
     module.add_function(wrap_pyfunction!(setting_gradients, module)?)?;
     module.add_function(wrap_pyfunction!(parameter_gradients, module)?)?;
+    module.add_function(wrap_pyfunction!(hardened_by, module)?)?;
     module.add_function(wrap_pyfunction!(physics_parameters, module)?)?;
     module.add_function(wrap_pyfunction!(physics_qualities, module)?)?;
     module.add_function(wrap_pyfunction!(physics_elements, module)?)?;

@@ -74,19 +74,22 @@ impl Transforms {
     }
 
     /// A kernel from its value at each wave vector length `q`, rad/µm; `mean` stands at `q = 0`.
-    pub fn kernel(&self, mean: f64, at: impl Fn(f64) -> f64) -> Kernel {
+    pub fn kernel(&self, mean: f64, at: impl Fn(f64) -> f64 + Sync) -> Kernel {
         let scale = 1.0 / (self.padded[0] * self.padded[1]) as f64;
         let wave = |index: usize, side: usize| {
             let signed = index.min(side - index) as f64;
             TAU * signed / (side as f64 * self.grid.pixel_um)
         };
-        let mut factors = Vec::with_capacity(self.half() * self.padded[0]);
-        for column in 0..self.half() {
-            for row in 0..self.padded[0] {
-                let q = wave(row, self.padded[0]).hypot(wave(column, self.padded[1]));
-                factors.push(scale * if q > 0.0 { at(q) } else { mean });
-            }
-        }
+        let mut factors = vec![0.0; self.half() * self.padded[0]];
+        factors
+            .par_chunks_mut(self.padded[0])
+            .enumerate()
+            .for_each(|(column, factors)| {
+                for (row, factor) in factors.iter_mut().enumerate() {
+                    let q = wave(row, self.padded[0]).hypot(wave(column, self.padded[1]));
+                    *factor = scale * if q > 0.0 { at(q) } else { mean };
+                }
+            });
         Kernel(factors)
     }
 
