@@ -436,16 +436,13 @@ class _Gather:
         self._add(of(f"{name}_hardness_mpa", hardness))
         between = self._catalogue.interface(collector.name, other.name)
         self._add(of(f"{name}_spacing_um", self.datum(between, "rough_spacing_um")))
-        films = [
-            self.datum(material, "film_ohm_cm2")
-            for material in (collector, other)
-            if material is collector or "film_ohm_cm2" in material
-        ]
-        if name == "back" and other.kind is MaterialKind.ELECTROLYTE:
+        if other.kind is MaterialKind.ELECTROLYTE:
             # Ions do not cross the film of the metal.
             self._add(given(f"{name}_film_ohm_cm2", 0.0))
-        else:
-            self._add(combine(f"{name}_film_ohm_cm2", sum(film.value for film in films), *films))
+            return
+        filmed = [collector] if other.kind is MaterialKind.COMPOSITE else [collector, other]
+        films = [self.datum(material, "film_ohm_cm2") for material in filmed]
+        self._add(combine(f"{name}_film_ohm_cm2", sum(film.value for film in films), *films))
 
     def _composite(self) -> None:
         layer = self._parts.composite
