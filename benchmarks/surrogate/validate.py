@@ -43,8 +43,8 @@ Written by `python benchmarks/surrogate/validate.py`; nominal values of the cata
 An interval is as wide as prior and scatter make it. The scatter of a conductivity between laboratories, 0.7 on the
 logarithm, was set after a first look at this table: with the 0.3 that all else has, 17 of 23 held-out
 conductivities lay in their interval, now 20. Its size is not a fit but that of the round robin that Cronau et al.
-(2021) quote, a factor of ten for one batch, taken as the central 90 %. The coverage of the conductivities is no blind
-test all the same; a table with further points is.
+(2021) quote, a factor of ten for one batch, taken as the central 90 %. The coverage of the
+conductivities is no blind test all the same; a table with further points is.
 
 Further tables with the same columns: `python benchmarks/surrogate/validate.py MORE.csv`.
 
