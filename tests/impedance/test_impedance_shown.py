@@ -45,7 +45,7 @@ def test_summary_and_table_say_the_same() -> None:
     assert rows["interface"].startswith(f"{document['interfacial_resistance_ohm_cm2']:.1f}"[:2])
 
 
-def test_the_nyquist_picture_has_equal_axes(tmp_path: Path) -> None:
+def test_the_nyquist_picture_has_equal_axes() -> None:
     """A semicircle is a circle on paper, and the verdict stands above it."""
     rng = np.random.default_rng(0)
     cell = random_cell(rng)
@@ -54,9 +54,6 @@ def test_the_nyquist_picture_has_equal_axes(tmp_path: Path) -> None:
     figure = figure_spectrum(spectrum, analysis, title="cell 1")
     assert figure.axes[0].get_aspect() == 1.0
     assert "valid" in figure.get_suptitle()
-    figure.savefig(tmp_path / "x.png")
-    figure.savefig(tmp_path / "x.svg")
-    assert (tmp_path / "x.png").stat().st_size > 10_000
 
 
 def test_the_second_opinion_stands_beside_the_fit() -> None:
@@ -86,11 +83,13 @@ def test_a_folder_is_read() -> None:
 
 
 def test_each_spectrum_is_drawn(tmp_path: Path) -> None:
-    """Two files, two pictures, named as the files are."""
-    files = [str(DATA / "exampleDataZPlot.z"), str(DATA / "exampleDataPowersuite.txt")]
-    result = CliRunner().invoke(eis, [*files, "--json", "--plot", str(tmp_path)])
+    """A picture named as the file is, with something in it."""
+    file = DATA / "exampleDataZPlot.z"
+    result = CliRunner().invoke(eis, [str(file), "--json", "--plot", str(tmp_path)])
     assert result.exit_code == 0, result.output
-    assert {path.stem for path in tmp_path.glob("*.png")} == {Path(file).stem for file in files}
+    (picture,) = tmp_path.iterdir()
+    assert picture.name == f"{file.stem}.png"
+    assert picture.stat().st_size > 10_000
 
 
 def test_a_table_is_printed_for_one_file_and_for_many() -> None:
