@@ -4,7 +4,8 @@
     python benchmarks/optimizer/coverage.py table --runs benchmarks/optimizer/runs/coverage.jsonl
 
 After 10, 20 and 30 cells the strategy of the file recommends a protocol and says between which values its true
-result lies. The truth is that of the virtual laboratory: the mean over cells and foils, without noise of the reading.
+result lies. The truth is that of the virtual laboratory: the mean over cells and foils, without noise of the
+reading.
 """
 
 from __future__ import annotations

@@ -45,7 +45,9 @@ __version__: str
 
 # --- circuit: equivalent circuits of impedance spectra -------------------------------------------------------
 class _CircuitFit(TypedDict):
-    """A fit: values (p,) in natural units; model (n,) in Ω; covariance_u (p, p) of u, their logarithms but for exponents.
+    """A fit: values (p,) in natural units; model (n,) in Ω; covariance_u (p, p) of u.
+
+    u are the logarithms of the values, but for exponents.
 
     The covariance is that for weighted residuals of variance one; ``chi2`` is without the priors' ``penalty``.
     """
@@ -150,9 +152,9 @@ def circuit_profile(
 ) -> tuple[float, float]:
     """How far one parameter can go, all others following, before the sum of squares has risen by ``rise``.
 
-    Other minima, sought from ``starts`` starts, count too; with 0 only the one at ``values``. For an arc that may not
-    be there (leaving it out costs less than ``rise_established``, by 1, 2, 3, ... numbers that chance chooses at once)
-    the rise is ``rise_chosen``.
+    Other minima, sought from ``starts`` starts, count too; with 0 only the one at ``values``. For an arc that may
+    not be there (leaving it out costs less than ``rise_established``, by 1, 2, 3, ... numbers that chance chooses
+    at once) the rise is ``rise_chosen``.
     """
 
 def spectrum_consistency(
