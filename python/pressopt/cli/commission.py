@@ -61,7 +61,8 @@ def commission(
         path = write
     loaded = _unsigned_profile(path, unsigned)
     if loaded.link.engine == "person":
-        raise ProfileError(f"'{loaded.name}' is worked by a person: it has no wire that could be wrong")
+        beside = "; commission its load indicator by a profile of its own" if loaded.parts else ""
+        raise ProfileError(f"'{loaded.name}' is worked by a person: it has no wire that could be wrong{beside}")
     if loaded.press is None and loaded.heater is None and loaded.indicator is None:
         raise ProfileError(
             f"'{loaded.name}' is a {loaded.kind}: commissioning is for presses, temperature controllers and load "
