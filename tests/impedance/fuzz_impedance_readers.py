@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of the readers with Atheris (libFuzzer); not a test, run by hand or by night.
 
-    pip install atheris
+    pip install "pressopt[fuzz]"
     python tests/impedance/fuzz_impedance_readers.py WORK_FOLDER -max_total_time=600
 
 Begins with the samples, the kept corpus and a made-up file of each format. What a reader refuses with a
