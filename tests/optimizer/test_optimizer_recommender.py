@@ -27,6 +27,7 @@ from pressopt.optimizer import (
     Settings,
     Variable,
 )
+from pressopt.optimizer.beliefs import believe
 
 R = "interfacial_resistance_ohm_cm2"
 SPACE = DesignSpace(
@@ -279,10 +280,44 @@ def test_the_bound_on_the_risk_holds_from_the_first_trial(strategy: str) -> None
     assert (risks <= 0.05).all()
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("strategy", ["physics-gp", "gp"])
+def test_the_bound_on_the_risk_holds_for_every_seed(strategy: str) -> None:
+    """Thirty campaigns of ten cells and a batch of three: nothing asked or recommended is riskier than allowed."""
+    physics = Physics(short_above_mpa=15.0)
+    for seed in range(30):
+        recommender = make(strategy, seed=seed, prior=physics, risk=0.02)
+        history = campaign(recommender, 10, noise=0.05, fails=lambda one: float(one["press.pressure_mpa"]) > 9.0)
+        asked = [one.settings for one in history] + [p.settings for p in recommender.ask(history, n=3)]
+        answer = recommender.recommend(history)
+        risks = physics.draws("short_probability", [*asked, answer.settings]).mean(axis=0)
+        assert (risks <= 0.02).all(), seed
+
+
 def test_a_risk_that_nothing_keeps_is_refused() -> None:
     """When every protocol is too risky the error tells the lowest risk there is."""
     with pytest.raises(InputError, match="raise 'risk'"):
         make("gp", prior=Physics(short_above_mpa=0.1), risk=0.01).ask([])
+
+
+@pytest.mark.parametrize("strategy", ["gp", "physics-gp"])
+def test_a_reading_is_believed_as_far_as_its_spectrum_was_sure(strategy: str) -> None:
+    """The same lucky reading leads what is expected when it is sure, and hardly when its deviation is large."""
+    recommender = make(strategy, prior=Physics())
+    rest = [cell(k, one) for k, one in enumerate(SPACE.sample(10, seed=4))]
+    rest = [Observation(o.trial, o.settings, outcomes={R: Measurement(o.outcomes[R].value, 0.3)}) for o in rest]
+    place = {"press.pressure_mpa": 300.0, "press.temperature_c": 30.0}
+    expected = []
+    for sd in (0.05, 8.0):
+        lucky = Observation(10, place, outcomes={R: Measurement(8.0, sd)})
+        expected.append(recommender.question([*rest, lucky]))
+    sure, doubtful = (believe(one, physics=strategy == "physics-gp") for one in expected)
+    assert sure is not None
+    assert doubtful is not None
+    point = SPACE.to_unit(place)[None, :]
+    means = [float(one.objectives[0].at(point, [place]).mean[0]) for one in (sure, doubtful)]
+    assert means[0] < np.log(16.0)
+    assert means[1] > means[0] + 0.3
 
 
 def test_relations_hold_for_every_proposal() -> None:

@@ -327,11 +327,10 @@ pub(super) fn maximize(
             best.1
         }
     };
-    // Near a maximum that is known few steps are enough: what is sought is whether other data are worth more.
-    let (iterations, decrease) = match (warm, n) {
-        (Some(_), n) if n > SIFT => (6, 1e-3),
-        (None, n) if n <= SIFT => (60, 1e-7),
-        _ => (12, 1e-4),
+    let (iterations, decrease) = if n > SIFT || warm.is_some() {
+        (12, 1e-4)
+    } else {
+        (60, 1e-7)
     };
     let points = some(POLISH);
     let members = heaviest(training, priors.mean_variance, &points, &theta);
