@@ -199,7 +199,9 @@ def main() -> None:
         "# What an answer costs",
         "",
         f"Written by `latency.py`: processor milliseconds, Python {platform.python_version()}, {threads} Rayon "
-        f"thread(s). d = {DIMENSION}; one ask is tell, refit and search. Medians, 99th percentiles in brackets.",
+        f"thread(s), {os.getloadavg()[1]:.0f} processes wanted to run on {os.cpu_count()} cores meanwhile (more than "
+        f"one a core doubles these times). d = {DIMENSION}; one ask is tell, refit and search. Medians, 99th "
+        "percentiles in brackets.",
         "",
         "| what | n | measured | asked for |",
         "|---|---|---|---|",
@@ -211,7 +213,7 @@ def main() -> None:
         what = f"ask({n})" if n > 1 else "ask"
         text.append(f"| {what}, {kind} | {count} | {median:.1f} ({tail:.1f}) | {asked} |")
         print(text[-1], flush=True)
-    text.append(f"| predict 100,000 points, both cores together | 200 | {predicting():.0f} | 100 on 2 cores |")
+    text.append(f"| predict 100,000 points, all cores together | 200 | {predicting():.0f} | 100 on 2 cores |")
     time_s, memory = imported()
     text.append(f"| `import pressopt` | | {1e3 * time_s:.0f}, {memory:.0f} MB | 300, 80 MB |")
     print("\n".join(text[-2:]), flush=True)

@@ -204,6 +204,8 @@ _ORDER = (OURS, *RECORDED.values())
 _SAME = 1e-4
 #: Two columns of paired regrets are tied when a signed-rank test does not part them at this level.
 _LEVEL = 0.05
+#: Medians of fewer seeds say so.
+_FEW = 4
 
 
 def paired(ours: dict[int, float], theirs: dict[int, float]) -> np.ndarray:
@@ -257,7 +259,7 @@ def table(arguments: argparse.Namespace) -> None:
         "readings. Runs: "
         + ", ".join(f"{peer} {counts[peer]}" for peer in runs.peers)
         + ". Medians with † hold runs recorded once on the same problem and start points (at most 8 seeds, 4 of "
-        "the peers that need torch).",
+        "the peers that need torch); (1): so few seeds were run here.",
         "",
     ]
     shares: dict[str, list[float]] = {peer: [] for peer in runs.peers}
@@ -276,6 +278,8 @@ def table(arguments: argparse.Namespace) -> None:
             cells = []
             for peer in runs.peers:
                 value = f"{medians[peer]:.4f}" if peer in medians else "-"
+                seeds = len(runs.regrets("visited", problem, peer, count))
+                value += f" ({seeds})" if 0 < seeds < _FEW else ""
                 value += " †" if peer in medians and runs.recorded(problem, peer) else ""
                 cells.append(
                     f"**{value}**" if peer in medians and medians[peer] == min(medians.values()) else value
@@ -318,6 +322,13 @@ def _summary(
         "|" + "---|" * len(order),
         "| " + " | ".join(f"{means[peer]:.2f}" for peer in order) + " |",
         "",
+        "Mean ranks of peers that ran on few problems say little. On the same problem, seed and number of trials "
+        "the best point visited by pressopt is better / the same / worse than that of the peer in:",
+        "",
+        "| " + " | ".join(peer for peer in order if peer != OURS) + " |",
+        "|" + "---|" * (len(order) - 1),
+        "| " + " | ".join(_duel(runs, peer) for peer in order if peer != OURS) + " |",
+        "",
         "## What a user goes on with",
         "",
         "Regret of the point that pressopt recommends, divided by that of the peer's best reading: geometric mean "
@@ -341,6 +352,19 @@ def _summary(
                 cells.append(f"{math.exp(np.mean(each)):.2f}" if each else "-")
             text.append(f"| {count}, {'noisy' if noisy else 'no noise'} | " + " | ".join(cells) + " |")
     return text
+
+
+def _duel(runs: Runs, peer: str) -> str:
+    """Wins, ties and losses against a peer, and the share of wins with ties counted half."""
+    found = [
+        paired(runs.regrets("visited", problem, OURS, count), runs.regrets("visited", problem, peer, count))
+        for problem in runs.problems
+        for count in CHECKPOINTS
+    ]
+    differences = np.concatenate(found)
+    won, lost = int((differences < 0.0).sum()), int((differences > 0.0).sum())
+    same = len(differences) - won - lost
+    return f"{won} / {same} / {lost} ({(won + 0.5 * same) / max(len(differences), 1):.0%})"
 
 
 def _plot(runs: Runs, path: Path) -> None:
@@ -374,7 +398,7 @@ def _plot(runs: Runs, path: Path) -> None:
         for panel in axes.flat
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6, frameon=False, fontsize=8)
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=6, frameon=False, fontsize=8)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 

@@ -129,14 +129,24 @@ def _follow(
     worth, kept = process.log_evidence, 0
     doubted: frozenset[int] = frozenset()
     trusted: set[int] = set()
-    while len(doubted) < min(len(noise) // _ONE_IN, kept + _AHEAD) and len(trusted) <= _AHEAD:
+    hopeless: set[int] = set()
+    while (
+        len(doubted) < min(len(noise) // _ONE_IN, kept + _AHEAD)
+        and len(trusted) <= _AHEAD
+        and len(hopeless) < _TRIES * _AHEAD
+    ):
         judge = readings.judge(process, _aside(noise, doubted, spoilt), smooth=smooth)
-        odd = _odd_ones(readings, process, judge, [*doubted, *trusted], spoilt)
+        odd = _odd_ones(readings, process, judge, [*doubted, *trusted, *hopeless], spoilt)
         if not odd:
             break
         tries = []
         for row in odd:
             rows = doubted | {row}
+            held = readings.judge(process, _aside(noise, rows, spoilt), smooth=smooth)
+            if held.log_evidence + _PRICE + _HOPE < judge.log_evidence:
+                # Not worth it, even if new parameters add what may be hoped for: no need to look for them.
+                hopeless.add(row)
+                continue
             other = readings.fit(_aside(noise, rows, spoilt), near=judge)
             correction, _ = other.predict(readings.x[row : row + 1])
             if float(other.weights @ readings.values[:, row]) <= float(correction[0] @ other.weights):
@@ -148,6 +158,7 @@ def _follow(
         if tries:
             _, row, process = max(tries)
             doubted |= {row}
+            hopeless.clear()
             if process.log_evidence + _PRICE * len(doubted) > worth:
                 worth, kept = process.log_evidence + _PRICE * len(doubted), len(doubted)
 
