@@ -219,8 +219,8 @@ def _on_fresh_seeds(fresh: list[dict], first: list[dict]) -> list[str]:
         "",
         f"## Fresh seeds, from {FRESH} on",
         "",
-        "The engine was made while looking at some of the seeds above; at these nobody looked before. Medians of so "
-        "many campaigns. Peers were made for neither: their medians above stand beside those that were run here.",
+        "The engine was made while looking at some of the seeds above; at these nobody looked before. Medians of "
+        "so many campaigns. Peers were made for neither: their medians above stand beside those run here.",
         "",
         "| experiment | pressopt physics-gp | peers on the same seeds | best peer above | ours / that |",
         "|---|---|---|---|---|",

@@ -199,8 +199,8 @@ def main() -> None:
         "# What an answer costs",
         "",
         f"Written by `latency.py`: processor milliseconds, Python {platform.python_version()}, {threads} Rayon "
-        f"thread(s), {os.getloadavg()[1]:.0f} processes wanted to run on {os.cpu_count()} cores meanwhile (more than "
-        f"one a core doubles these times). d = {DIMENSION}; one ask is tell, refit and search. Medians, 99th "
+        f"thread(s), {os.getloadavg()[1]:.0f} processes wanted to run on {os.cpu_count()} cores meanwhile (more "
+        f"than one a core doubles these times). d = {DIMENSION}; one ask is tell, refit and search. Medians, 99th "
         "percentiles in brackets.",
         "",
         "| what | n | measured | asked for |",

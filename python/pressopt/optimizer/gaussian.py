@@ -302,7 +302,8 @@ def _worth_repeating(beliefs: Beliefs, fresh: Settings) -> Settings | None:
     question, belief = beliefs.question, beliefs.objectives[0]
     space = question.space
     unique = {key_of(space, one): one for one, valid in zip(beliefs.settings, beliefs.valid, strict=True) if valid}
-    if len(unique) < 2 or belief.noise < _NOTABLE_NOISE:
+    # Once cells fail, a repeated good one is also the safe choice: then any noise is a reason.
+    if len(unique) < 2 or belief.noise <= (_NOTABLE_NOISE if beliefs.valid.all() else 0.0):
         return None
     places = np.array([space.to_unit(one) for one in unique.values()])
     inside = (np.abs(places - 0.5) <= 0.5 + TOLERANCE).all(axis=1) & space.allowed(places)
