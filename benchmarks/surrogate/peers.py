@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 Real = npt.NDArray[np.float64]
 GAS_KJ_MOL_K, BOLTZMANN_EV_K = 8.314462618e-3, 8.617333262e-5
+#: Place of the bonding time in the state.
+BONDED = 3
 #: Rate of a ramp that takes no time to speak of, MPa/s.
 AT_ONCE = 1e12
 #: The nine qualities, in the order of the columns that :meth:`Peer.run` returns.
@@ -200,6 +202,12 @@ def laws(  # noqa: PLR0915 -- one long list of equations, as in the paper they w
     return compiled(fresh), compiled(stage), compiled(measure)
 
 
+def half_bonded(state: Any, begun: Any) -> Any:
+    """A ramp counts half for bonding, as in the closed form; jumps with holds have counted all of it."""
+    pressure, closure, peak, bonded, reacted, heckel, squeeze, short = state
+    return (pressure, closure, peak, 0.5 * (begun + bonded), reacted, heckel, squeeze, short)
+
+
 class Numpy:
     """Columns of protocols, one numpy call per operation."""
 
@@ -244,10 +252,11 @@ class NumpyStepped(Numpy):
     def climb(self, state: Any, before: Real, load: Real, rate: Real, celsius: Real) -> Any:
         """A ramp as jumps to the middle of each step, with its share of the time."""
         share_s = np.abs(load - before) / rate / self.steps
-        fast = np.full(len(load), AT_ONCE)
+        fast, begun = np.full(len(load), AT_ONCE), state[BONDED]
         for k in range(self.steps):
-            state = self.stage(state, before + (load - before) * (k + 0.5) / self.steps, fast, share_s, celsius)
-        return state
+            middle = before + (load - before) * (k + 0.5) / self.steps
+            state = self.stage(state, middle, fast, share_s, celsius)
+        return half_bonded(state, begun)
 
 
 class Numba:
@@ -269,13 +278,15 @@ class Numba:
         )  # fmt: skip
         fresh, stage, measure = laws(p, interfaces, a, numba.njit(error_model="numpy"))
 
+        halved = numba.njit(half_bonded)
+
         @numba.njit(error_model="numpy")
         def climbed(state: Any, load: float, rate: float, span: float, celsius: float) -> Any:
-            before = state[0]
+            before, begun = state[0], state[BONDED]
             share_s = abs(load - before) / rate / steps
             for k in range(steps):
                 state = stage(state, before + (load - before) * (k + 0.5) / steps, AT_ONCE, share_s, celsius)
-            return stage(state, load, AT_ONCE, span, celsius)
+            return stage(halved(state, begun), load, AT_ONCE, span, celsius)
 
         move = climbed if steps else stage
 
