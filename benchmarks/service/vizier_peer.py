@@ -1,8 +1,8 @@
 """Vizier's service under random search on a SQLite file, several clients: prints ask + tell a second.
 
-    python3 -m venv /tmp/vizier
-    /tmp/vizier/bin/pip install google-vizier jax==0.4.34 flax==0.10.4 optax==0.2.5 chex==0.1.90 equinox==0.11.7 numpy==2.1.3
-    python benchmarks/service/ask_tell.py --vizier /tmp/vizier/bin/python
+    python3 -m venv vizier
+    vizier/bin/pip install google-vizier jax==0.4.34 flax==0.10.4 optax==0.2.5 chex==0.1.90 equinox==0.11.7 numpy==2.1.3
+    python benchmarks/service/ask_tell.py --vizier vizier/bin/python
 
 Runs in an environment of its own, because Vizier needs the old libraries that are pinned above; `ask_tell.py` starts it.
 """  # noqa: E501 - a command line
