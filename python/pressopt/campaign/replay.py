@@ -111,62 +111,62 @@ class CampaignState:
 
 
 def _apply_trial(trial: TrialState, event: e.TrialEvent) -> TrialState:
-    trial = replace(trial, phase=next_phase(trial.phase, event))
+    return replace(trial, phase=next_phase(trial.phase, event), **_told_by(trial, event))
+
+
+def _told_by(trial: TrialState, event: e.TrialEvent) -> dict[str, Any]:
+    """Return what an event changes of a trial beside its phase."""
     match event:
         case e.Proposed():
-            return replace(
-                trial,
-                settings=event.settings,
-                reason=event.reason,
-                predicted=event.predicted,
-                feasibility=event.feasibility,
-            )
+            return {
+                "settings": event.settings,
+                "reason": event.reason,
+                "predicted": event.predicted,
+                "feasibility": event.feasibility,
+            }
         case e.TrialRejected():
-            return replace(trial, note=event.reason)
+            return {"note": event.reason}
         case e.PressingStarted():
-            return replace(trial, press=event.press, pressings=trial.pressings + 1)
+            return {"press": event.press, "pressings": trial.pressings + 1}
         case e.PersonAsked():
-            return replace(trial, question=event)
+            return {"question": event}
         case e.PersonAnswered():
             done = (event,) if event.action == "done" else ()
-            return replace(trial, question=None, answers=(*trial.answers, *done))
+            return {"question": None, "answers": (*trial.answers, *done)}
         case e.Attached():
-            return replace(trial, attached=(*trial.attached, event))
+            return {"attached": (*trial.attached, event)}
         case e.PressingFinished():
-            return replace(
-                trial,
-                record=event.record,
-                achieved=event.achieved,
-                held_mpa=event.held_mpa,
-                held_c=event.held_c,
-                deviations=event.deviations,
-            )
+            return {
+                "record": event.record,
+                "achieved": event.achieved,
+                "held_mpa": event.held_mpa,
+                "held_c": event.held_c,
+                "deviations": event.deviations,
+            }
         case e.Faulted():
-            return replace(trial, note=event.reason, record=event.record or trial.record)
+            return {"note": event.reason, "record": event.record or trial.record}
         case e.Interrupted():
-            return replace(trial, note=event.reason)
+            return {"note": event.reason}
         case e.SpectrumRecorded():
-            return replace(trial, measurements=(*trial.measurements, event))
+            return {"measurements": (*trial.measurements, event)}
         case e.Measured():
-            return replace(
-                trial,
-                outcomes=event.outcomes,
-                failures=event.failures,
-                blameless=event.blameless,
-                verdict=event.verdict,
-                reasons=event.reasons,
-                analysis=event.analysis,
-            )
+            return {
+                "outcomes": event.outcomes,
+                "failures": event.failures,
+                "blameless": event.blameless,
+                "verdict": event.verdict,
+                "reasons": event.reasons,
+                "analysis": event.analysis,
+            }
         case e.Resolved():
-            return replace(
-                trial,
-                note=event.note or trial.note,
-                achieved={**trial.achieved, **event.achieved},
-                outcomes=event.outcomes or trial.outcomes,
-                verdict="reported by a person" if event.outcomes else trial.verdict,
-            )
+            return {
+                "note": event.note or trial.note,
+                "achieved": {**trial.achieved, **event.achieved},
+                "outcomes": event.outcomes or trial.outcomes,
+                "verdict": "reported by a person" if event.outcomes else trial.verdict,
+            }
         case _:
-            return trial
+            return {}
 
 
 def apply(state: CampaignState, entry: Entry) -> CampaignState:

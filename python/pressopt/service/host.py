@@ -33,6 +33,8 @@ T = TypeVar("T")
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,79}\Z")
 #: Trials of all campaigns that are kept in memory together; others are read again when they are asked for.
 TRIALS_IN_MEMORY = 100_000
+#: Campaigns that are read from the store at the same time.
+READ_AT_ONCE = 2
 #: Engines (physics and space of an experiment) kept; campaigns of the same file share one.
 ENGINES_IN_MEMORY = 64
 #: Experiments (files that were read and checked) kept; campaigns of the same file share one.
@@ -91,6 +93,7 @@ class Host:
         self.feed = Feed(self.ledger)
         self.writer = Writer(self.ledger, self._on_failure)
         self.service_lock = asyncio.Lock()
+        self._reading = asyncio.Semaphore(READ_AT_ONCE)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -147,7 +150,7 @@ class Host:
             raise NotFound(f"there is no campaign {campaign[:80]!r}: GET /v1/campaigns lists them")
         task = self._loading.get(campaign)
         if task is None:
-            task = asyncio.ensure_future(asyncio.to_thread(self._read, campaign))
+            task = asyncio.ensure_future(self._read_in_turn(campaign))
             self._loading[campaign] = task
             task.add_done_callback(lambda _: self._loading.pop(campaign, None))
         loaded = await asyncio.shield(task)
@@ -165,6 +168,11 @@ class Host:
                 trials -= len(one.decided.trials)
                 del self._hosted[name]
         return hosted
+
+    async def _read_in_turn(self, campaign: str) -> Hosted:
+        """Read a campaign; a few at a time, so that those in memory are answered meanwhile."""
+        async with self._reading:
+            return await asyncio.to_thread(self._read, campaign)
 
     def _read(self, campaign: str) -> Hosted:
         state = replay(row.entry() for row in self.ledger.rows(campaign))
