@@ -128,7 +128,7 @@ class Catalogue(Mapping[str, Material]):
     def __getitem__(self, name: str) -> Material:
         found = self._names.get(_plain(name))
         if found is None:
-            near = difflib.get_close_matches(_plain(name), list(self._names), n=3, cutoff=0.5)
+            near = _nearest(_plain(name), self._names)
             hint = ", ".join(dict.fromkeys(self._names[n] for n in near)) or ", ".join(self._materials)
             raise MaterialError(
                 (
@@ -345,6 +345,13 @@ def _is_number(value: object) -> TypeGuard[float]:
 def _plain(name: str) -> str:
     """How names are compared: case, spaces, hyphens and typographic primes do not matter."""
     return "".join(name.replace("″", "''").replace("β", "beta").split()).replace("-", "").casefold()
+
+
+def _nearest(name: str, known: Mapping[str, str]) -> list[str]:
+    """Up to three names that are like it, and as like it as the best of them is, nearly."""
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    likeness = [difflib.SequenceMatcher(None, one, name).ratio() for one in near]
+    return [one for one, like in zip(near, likeness, strict=True) if like > 0.9 * likeness[0]]
 
 
 def _near(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
