@@ -138,9 +138,8 @@ impl Work {
             &mut self.hessian,
             &mut self.gradient,
         );
-        for i in 0..p {
-            let (mean, precision) = problem.prior[i];
-            self.gradient[i] += (u[i] - mean) * precision * precision;
+        for (i, (&(mean, precision), x)) in problem.prior.iter().zip(u).enumerate() {
+            self.gradient[i] += (x - mean) * precision * precision;
             self.hessian[i * p + i] += precision * precision;
         }
     }

@@ -195,8 +195,8 @@ fn dots<const M: usize>(a: &[f64], others: [&[f64]; M]) -> [f64; M] {
     for (block, x) in whole.chunks_exact(LANES).enumerate() {
         for (sum, other) in lanes.iter_mut().zip(&others) {
             let y = &other[block * LANES..][..LANES];
-            for k in 0..LANES {
-                sum[k] += x[k] * y[k];
+            for (sum, (x, y)) in sum.iter_mut().zip(x.iter().zip(y)) {
+                *sum += x * y;
             }
         }
     }

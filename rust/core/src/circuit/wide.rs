@@ -17,8 +17,8 @@ impl Wide {
     #[inline(always)]
     fn each(f: impl Fn(usize) -> (f64, f64)) -> Self {
         let (mut re, mut im) = ([0.0; WIDTH], [0.0; WIDTH]);
-        for k in 0..WIDTH {
-            (re[k], im[k]) = f(k);
+        for (k, (re, im)) in re.iter_mut().zip(&mut im).enumerate() {
+            (*re, *im) = f(k);
         }
         Self { re, im }
     }
@@ -72,8 +72,8 @@ impl Wide {
     #[inline(always)]
     pub fn store(&self, to: &mut [Complex]) {
         if let Ok(whole) = <&mut [Complex; WIDTH]>::try_from(&mut *to) {
-            for k in 0..WIDTH {
-                whole[k] = Complex::new(self.re[k], self.im[k]);
+            for (k, z) in whole.iter_mut().enumerate() {
+                *z = Complex::new(self.re[k], self.im[k]);
             }
             return;
         }
@@ -117,8 +117,8 @@ impl<F: FnMut(Range<usize>, &[f64; WIDTH], &[f64; WIDTH])> pulp::WithSimd for Po
                 *x += ln_w;
             }
             let mut power = [0.0; WIDTH];
-            for k in 0..WIDTH {
-                power[k] = lanes::exp(self.n * ln_x[k]);
+            for (power, x) in power.iter_mut().zip(&ln_x) {
+                *power = lanes::exp(self.n * x);
             }
             let first = block * WIDTH;
             (self.each)(first..first + row.len(), &ln_x, &power);
