@@ -78,6 +78,13 @@ class Dialogue:
         self.reads(f"    once more, {prompt}: ")
         self.types(value)
 
+    def interrupts(self) -> None:
+        """Press Ctrl-C until it is heard: what is typed ahead of a question is thrown away, Ctrl-C with it."""
+        for _ in range(20):
+            self.child.sendintr()
+            if self.child.expect_exact(["stopping:", "stopped safely", pexpect.TIMEOUT], timeout=5) != 2:
+                return
+
     def ends(self) -> int:
         self.child.expect(pexpect.EOF)
         self.lines += self.child.before.replace("\r", "").split("\n")
@@ -199,7 +206,7 @@ def test_abort_is_possible_at_any_time(by_hand: Path, tmp_path: Path) -> None:
     trial = state_of(folder).trial(1)
     assert trial.phase.value == "rejected"
     assert trial.record, "what the cell got until then is kept"
-    said.child.sendintr()
+    said.interrupts()
     assert said.ends() == 130
 
 

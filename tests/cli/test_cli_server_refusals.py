@@ -58,8 +58,8 @@ def test_a_service_of_the_environment_disturbs_nothing(
 
 @pytest.mark.parametrize(
     "words",
-    [["run", "x.toml", "--store", "y"], ["run", "x.toml", "--new"], ["run", "--protocol", "p.json"]],
-    ids=["store", "new", "protocol"],
+    [["run", "x.toml", "--store", "y"], ["run", "x.toml", "--new"]],
+    ids=["store", "new"],
 )
 def test_what_makes_no_sense_there_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Options that concern this disk or this bench do not go with a service."""
