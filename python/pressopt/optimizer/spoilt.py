@@ -139,28 +139,28 @@ def _follow(
         odd = _odd_ones(readings, process, judge, [*doubted, *trusted, *hopeless], spoilt)
         if not odd:
             break
-        tries = []
+        hopeful = []
         for row in odd:
-            rows = doubted | {row}
-            held = readings.judge(process, _aside(noise, rows, spoilt), smooth=smooth)
+            held = readings.judge(process, _aside(noise, doubted | {row}, spoilt), smooth=smooth)
             if held.log_evidence + _PRICE + _HOPE < judge.log_evidence:
                 # Not worth it, even if new parameters add what may be hoped for: no need to look for them.
                 hopeless.add(row)
-                continue
-            other = readings.fit(_aside(noise, rows, spoilt), near=judge)
-            correction, _ = other.predict(readings.x[row : row + 1])
-            if float(other.weights @ readings.values[:, row]) <= float(correction[0] @ other.weights):
-                trusted.add(row)
-                continue
-            tries.append((other.log_evidence, row, other))
-            if rows not in fits or fits[rows].log_evidence < other.log_evidence:
+            else:
+                hopeful.append((held.log_evidence, row))
+        for _, row in sorted(hopeful, reverse=True):
+            rows = doubted | {row}
+            if rows not in fits:
+                other = readings.fit(_aside(noise, rows, spoilt), near=judge)
+                correction, _ = other.predict(readings.x[row : row + 1])
+                if float(other.weights @ readings.values[:, row]) <= float(correction[0] @ other.weights):
+                    trusted.add(row)
+                    continue
                 fits[rows] = other
-        if tries:
-            _, row, process = max(tries)
-            doubted |= {row}
+            process, doubted = fits[rows], rows
             hopeless.clear()
             if process.log_evidence + _PRICE * len(doubted) > worth:
                 worth, kept = process.log_evidence + _PRICE * len(doubted), len(doubted)
+            break
 
 
 def _aside(noise: Array, rows: frozenset[int], spoilt: float) -> Array:

@@ -127,7 +127,13 @@ fn a_protocol_has_the_same_bits_alone_and_among_others_on_one_thread_and_on_two(
 #[test]
 fn derivatives_by_every_parameter_agree_with_differences() {
     let by: Vec<usize> = (0..NAMES.len()).collect();
-    for base in [argyrodite(), halide(), full()] {
+    for mut base in [argyrodite(), halide(), full()] {
+        // Differences need room on both sides: a share of one is the end of what is allowed.
+        for (value, domain) in base.iter_mut().zip(DOMAINS) {
+            if !domain.holds(*value * 1.001) {
+                *value *= 0.99;
+            }
+        }
         let table = protocols(2);
         let exact = batch::parameter_gradients(&draws(base.clone()), &table, &by);
         let at = |k: usize, value: f64| {
