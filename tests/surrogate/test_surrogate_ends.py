@@ -185,9 +185,8 @@ def test_the_whole_cell_is_the_sum_and_the_spectrum_ends_there() -> None:
     surrogate, table = Surrogate(full_cell()), pressed([[375.0, 20.0]])
     found = surrogate.elements(table).nominal
     names = ("interlayer", "joint", "constriction", "transfer", "interphase")
-    whole = sum(
-        found[f"{name}_ohm_cm2"] for name in (*names, "bulk", "boundary", "collector", "back", "composite")
-    )
+    parts = (*names, "bulk", "boundary", "collector", "back", "composite")
+    whole = np.sum([found[f"{name}_ohm_cm2"] for name in parts], axis=0)
     assert surrogate.predict(table).nominal["cell_resistance_ohm_cm2"] == pytest.approx(whole, rel=1e-12)
     low, high = surrogate.spectrum(table, [1e-6, 1e12]).cell[0]
     assert low.real == pytest.approx(whole[0], rel=1e-6)
