@@ -211,7 +211,9 @@ def _processor_s(process: int) -> float:
 def test_ctrl_c_ends_a_long_fit() -> None:
     """A fit of 6,000 points, half a minute long and outside of Python, ends in KeyboardInterrupt."""
     script = """
+import signal
 import numpy as np
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started without
 from pressopt._core import GaussianProcess
 x = np.random.default_rng(0).random((6_000, 2))
 y, noise = x[:, :1].T.copy(), np.full(len(x), 0.1)
