@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
@@ -44,7 +45,7 @@ class SkoptGp:
             self._engine.tell(list(map(float, point)), value)
 
 
-class _Optuna:
+class _Optuna(ABC):
     """An Optuna study; ``sampler`` says which."""
 
     def __init__(self, dimension: int, seed: int) -> None:
@@ -57,8 +58,9 @@ class _Optuna:
             self._study = optuna.create_study(sampler=self.sampler(seed))
         self._box = {f"x{k}": optuna.distributions.FloatDistribution(0.0, 1.0) for k in range(dimension)}
 
+    @abstractmethod
     def sampler(self, seed: int) -> object:
-        raise NotImplementedError
+        """The engine to compare with."""
 
     def ask(self) -> Array:
         trial = self._study.ask(self._box)
